@@ -1,0 +1,27 @@
+//! What the operator and the in-pod runner agree on.
+//!
+//! The operator decides, the runner executes: everything here is a *resolved*
+//! value. The operator writes a [`RunnerConfig`] into an annotation of the pod
+//! template; the runner reads it through the downward API. Secrets never go
+//! this way, they stay in the container's own environment.
+//!
+//! Both sides may be of different versions for a while, since an upgrade of
+//! the operator restarts no application: a reader ignores fields it does not
+//! know, and every new field has a default that means "as before".
+
+pub mod config;
+pub mod env;
+pub mod exit;
+pub mod paths;
+pub mod status;
+
+pub use config::RunnerConfig;
+pub use exit::ExitCode;
+pub use status::{ExitReason, LastExit, RunnerStatus};
+
+/// Port of the runner's own read-only HTTP endpoint: `/ready`, `/live`,
+/// `/status`, `/metrics`. PM2's web interface has the same number.
+pub const RUNNER_PORT: u16 = 9615;
+
+/// Annotation of the pod that holds the [`RunnerConfig`] as JSON.
+pub const CONFIG_ANNOTATION: &str = "nodeapp.dev/runner-config";
