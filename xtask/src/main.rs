@@ -1,2 +1,64 @@
-//! placeholder
-fn main() {}
+//! The developers' door: `cargo xtask <command>`.
+//!
+//! One file per command. Nothing here depends on `kube` or on the operator, so that `cargo xtask cluster up`
+//! compiles in seconds on a fresh clone.
+
+mod cache;
+mod cluster;
+mod demo;
+mod deps;
+mod r#gen;
+mod image;
+mod lint;
+mod paths;
+mod sh;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Development tasks of nodeapp-operator", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start, stop and inspect a local Kubernetes
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Build the images, without Docker, and load them into the cluster
+    Image(image::Args),
+    /// From nothing to a rolling update under load
+    Demo(demo::Args),
+    /// Run every test tier
+    Test(test::Args),
+    /// Write the generated files, or compare them
+    Gen(r#gen::Args),
+    /// Format, clippy, cargo-deny, chart lint
+    Lint(lint::Args),
+    /// Check, and install where possible, the programs the other commands need
+    Deps(deps::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Cluster(command) => cluster::main(&command),
+        Command::Image(args) => image::main(&args),
+        Command::Demo(args) => demo::main(&args),
+        Command::Test(args) => test::main(&args),
+        Command::Gen(args) => r#gen::main(&args),
+        Command::Lint(args) => lint::main(&args),
+        Command::Deps(args) => deps::main(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
