@@ -42,10 +42,12 @@ pub(crate) struct Images {
     pub(crate) runner: String,
     pub(crate) load: String,
     pub(crate) hello: String,
+    /// The default Node image with `tests/e2e/apps` at `/app`.
+    pub(crate) apps: String,
     pub(crate) redis: String,
     /// Major version to reference; the image's user is root, `node` (1000) exists.
     pub(crate) node: BTreeMap<String, String>,
-    /// `root`, `node`, `numeric`: the default Node image with `USER` unset, `node` and `1000:1000`.
+    /// `root`, `node`, `numeric`: the `apps` image with `USER` unset, `node` and `1000:1000`.
     pub(crate) users: BTreeMap<String, String>,
 }
 

@@ -1,0 +1,7 @@
+// web.js that ignores every polite request to end.
+'use strict';
+require('./web.js');
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => console.log(`${signal}: ignored`));
+}
