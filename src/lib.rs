@@ -1,1 +1,8 @@
-//! placeholder
+//! The operator that runs Node.js applications on Kubernetes as PM2 would.
+//!
+//! [`crd`] is the API, [`controller`] brings what it asks for about,
+//! [`permissions`] is what it may do for that.
+
+pub mod crd;
+pub mod generated;
+pub mod permissions;

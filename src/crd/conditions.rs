@@ -1,0 +1,90 @@
+//! Names of conditions and of their reasons; programs rely on them.
+
+/// The aspects of an app's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConditionType {
+    /// Everything asked for is there.
+    Ready,
+    /// At least one instance serves, or none is wanted.
+    Available,
+    /// A change is under way.
+    Progressing,
+    /// Something is wrong that does not heal by waiting alone.
+    Degraded,
+    /// The spec can be carried out.
+    Valid,
+}
+
+impl ConditionType {
+    /// All of them, in the order in which they are written.
+    pub const ALL: [Self; 5] = [Self::Ready, Self::Available, Self::Progressing, Self::Degraded, Self::Valid];
+
+    /// The name in `status.conditions[].type`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Available => "Available",
+            Self::Progressing => "Progressing",
+            Self::Degraded => "Degraded",
+            Self::Valid => "Valid",
+        }
+    }
+}
+
+/// Why a condition has its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// All instances run the current spec and are available.
+    AllInstancesReady,
+    /// No instance is wanted.
+    Stopped,
+    /// At least one instance is available.
+    InstancesAvailable,
+    /// No instance is available.
+    NoInstanceAvailable,
+    /// Fewer instances are available than wanted, although nothing is being changed.
+    InstancesUnavailable,
+    /// New pods replace old ones.
+    RollingOut,
+    /// Instances are added or removed.
+    Scaling,
+    /// Nothing is being changed.
+    Settled,
+    /// The rollout made no progress for too long.
+    RolloutStuck,
+    /// Pods cannot be created.
+    PodsRefused,
+    /// An object was refused by the API server.
+    ApplyRefused,
+    /// Nothing is wrong.
+    Healthy,
+    /// The spec can be carried out.
+    Accepted,
+    /// The spec cannot be carried out.
+    InvalidSpec,
+    /// An object of the same name belongs to someone else.
+    NameTaken,
+}
+
+impl Reason {
+    /// The word in `status.conditions[].reason`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AllInstancesReady => "AllInstancesReady",
+            Self::Stopped => "Stopped",
+            Self::InstancesAvailable => "InstancesAvailable",
+            Self::NoInstanceAvailable => "NoInstanceAvailable",
+            Self::InstancesUnavailable => "InstancesUnavailable",
+            Self::RollingOut => "RollingOut",
+            Self::Scaling => "Scaling",
+            Self::Settled => "Settled",
+            Self::RolloutStuck => "RolloutStuck",
+            Self::PodsRefused => "PodsRefused",
+            Self::ApplyRefused => "ApplyRefused",
+            Self::Healthy => "Healthy",
+            Self::Accepted => "Accepted",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::NameTaken => "NameTaken",
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Every default of the API in one place.
+//!
+//! Only `instances` stands in the schema too, because `/scale` needs the field
+//! to exist. The others are applied when an app is validated, so that objects
+//! stay as short as they were written.
+
+use std::time::Duration;
+
+/// `spec.instances`.
+pub const fn instances() -> i32 {
+    1
+}
+
+/// `spec.listenTimeout`.
+pub const LISTEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// `spec.killTimeout`.
+pub const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// `spec.drainDelay`.
+pub const DRAIN_DELAY: Duration = Duration::from_secs(5);
+/// `spec.drainTimeout`.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// `spec.minUptime`.
+pub const MIN_UPTIME: Duration = Duration::from_secs(1);
+/// `spec.maxRestarts`.
+pub const MAX_RESTARTS: u32 = 16;
+/// `spec.restartDelay`.
+pub const RESTART_DELAY: Duration = Duration::ZERO;
+/// `spec.logRotate.maxSize`, in bytes.
+pub const LOG_MAX_SIZE: u64 = 10 << 20;
+/// `spec.logRotate.retain`.
+pub const LOG_RETAIN: u32 = 30;
+/// `spec.probes.*.period`.
+pub const PROBE_PERIOD: Duration = Duration::from_secs(10);
+/// `spec.probes.*.timeout`.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// `spec.probes.*.failureThreshold`.
+pub const PROBE_FAILURES: u32 = 3;
+/// `spec.probes.*.successThreshold`.
+pub const PROBE_SUCCESSES: u32 = 1;
+/// `spec.resources.requests.cpu`.
+pub const CPU_REQUEST: &str = "100m";
+/// `spec.resources.requests.memory` where nothing else says it, in bytes.
+pub const MEMORY_REQUEST: u64 = 128 << 20;
+/// How long memory must stay above `spec.maxMemoryRestart` before it counts.
+pub const MEMORY_CONFIRM: Duration = Duration::from_secs(1);

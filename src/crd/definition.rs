@@ -1,0 +1,41 @@
+//! The `CustomResourceDefinition`, polished for the API server and for `kubectl explain`.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+use super::NodeApp;
+
+/// The definition of the API as it is installed.
+pub fn definition() -> CustomResourceDefinition {
+    let mut crd = serde_json::to_value(NodeApp::crd()).expect("a definition is JSON");
+    polish(&mut crd);
+    serde_json::from_value(crd).expect("a polished definition is still one")
+}
+
+/// Takes out what an API server warns about or what would read badly:
+/// `nullable` and the value null of enums, so that null means absent; formats of unsigned numbers, which
+/// `OpenAPI` does not know; line breaks inside paragraphs.
+fn polish(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if map.get("nullable") == Some(&Value::Bool(true)) {
+                map.remove("nullable");
+            }
+            if let Some(Value::Array(values)) = map.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
+            if map.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+                map.remove("format");
+            }
+            if let Some(Value::String(text)) = map.get_mut("description") {
+                let paragraphs: Vec<_> =
+                    text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+                *text = paragraphs.join("\n\n");
+            }
+            map.values_mut().for_each(polish);
+        }
+        Value::Array(items) => items.iter_mut().for_each(polish),
+        _ => {}
+    }
+}

@@ -1,0 +1,18 @@
+//! The API `nodeapp.dev/v1alpha1`: types, defaults and rules, without a client.
+
+// The schema derive copies public structs into its own functions.
+#![allow(unreachable_pub)]
+
+pub mod conditions;
+pub mod defaults;
+mod definition;
+pub mod env;
+pub mod notation;
+pub mod probes;
+pub mod spec;
+pub mod status;
+
+pub use conditions::{ConditionType, Reason};
+pub use definition::definition;
+pub use spec::{NodeApp, NodeAppSpec};
+pub use status::{Condition, NodeAppStatus};

@@ -1,0 +1,72 @@
+//! What the operator reports.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The observed state of an app.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeAppStatus {
+    /// The metadata.generation that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// State of the app: Ready (everything asked for is there), Available (at least one instance
+    /// serves), Progressing (a change is under way), Degraded (something is wrong), Valid (the spec
+    /// can be carried out).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
+    )]
+    pub conditions: Vec<Condition>,
+    /// Instances that exist, old and new.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Instances that are ready.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// Instances that run the current spec.
+    #[serde(default)]
+    pub updated_replicas: i32,
+    /// Instances that have been ready for long enough to count.
+    #[serde(default)]
+    pub available_replicas: i32,
+    /// Label selector of the pods, as text, for `/scale`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Name of the `ControllerRevision` with the pod template that is wanted now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Image of the runner in that pod template. It changes with the spec, not with an upgrade of
+    /// the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner_image: Option<String>,
+    /// Address of the Service inside the cluster; absent for a worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// One aspect of the state of an app.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Name of the aspect.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 316))]
+    pub type_: String,
+    /// True, False or Unknown.
+    #[schemars(extend("enum" = ["True", "False", "Unknown"]))]
+    pub status: String,
+    /// The metadata.generation that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// When status last changed.
+    #[schemars(extend("format" = "date-time"))]
+    pub last_transition_time: String,
+    /// One word for programs.
+    #[schemars(length(min = 1, max = 1024))]
+    pub reason: String,
+    /// A sentence for people.
+    #[schemars(length(max = 32768))]
+    pub message: String,
+}

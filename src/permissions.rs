@@ -1,0 +1,161 @@
+//! What the operator may do: one table, rendered into chart and manifests and
+//! compared with the calls it really makes.
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// Name of the `ClusterRole`.
+pub const ROLE_NAME: &str = "nodeapp-operator";
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Permission {
+    /// API group, empty for the core group.
+    pub group: &'static str,
+    /// Plural name of the resource, with its subresource if it is about one.
+    pub resource: &'static str,
+    /// What is done with it.
+    pub verbs: &'static [&'static str],
+    /// Where it is needed.
+    pub scope: Scope,
+    /// What breaks without it.
+    pub why: &'static str,
+    /// Verbs that no test run can be expected to use, with the reason.
+    pub unproved: &'static [(&'static str, &'static str)],
+}
+
+/// Where a permission is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In the namespaces of the apps.
+    Namespaced,
+}
+
+/// Verbs of a child: watched, applied, and read once when its name is found taken.
+const CHILD: &[&str] = &["create", "get", "list", "patch", "watch"];
+
+/// The whole table, sorted by group and resource.
+pub const TABLE: &[Permission] = &[
+    Permission {
+        group: "",
+        resource: "serviceaccounts",
+        verbs: CHILD,
+        scope: Scope::Namespaced,
+        why: "every app runs under an account of its own, which has no token",
+        unproved: &[],
+    },
+    Permission {
+        group: "",
+        resource: "services",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        scope: Scope::Namespaced,
+        why: "an app with a port is reached by its Service; one without a port loses it",
+        unproved: &[],
+    },
+    Permission {
+        group: "apps",
+        resource: "controllerrevisions",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        scope: Scope::Namespaced,
+        why: "they hold the pod templates, so that an upgrade of the operator restarts no app",
+        unproved: &[],
+    },
+    Permission {
+        group: "apps",
+        resource: "deployments",
+        verbs: CHILD,
+        scope: Scope::Namespaced,
+        why: "it runs the pods of an app",
+        unproved: &[],
+    },
+    Permission {
+        group: "events.k8s.io",
+        resource: "events",
+        verbs: &["create", "patch"],
+        scope: Scope::Namespaced,
+        why: "what happens to an app is told by Events; a repeated one is counted up",
+        unproved: &[],
+    },
+    Permission {
+        group: "nodeapp.dev",
+        resource: "nodeapps",
+        verbs: &["list", "watch"],
+        scope: Scope::Namespaced,
+        why: "they are what the operator works on",
+        unproved: &[],
+    },
+    Permission {
+        group: "nodeapp.dev",
+        resource: "nodeapps/finalizers",
+        verbs: &["update"],
+        scope: Scope::Namespaced,
+        why: "owner references that block the owner's deletion are refused without it where the \
+              admission plugin OwnerReferencesPermissionEnforcement is on",
+        unproved: &[("update", "it is checked by an admission plugin, never called")],
+    },
+    Permission {
+        group: "nodeapp.dev",
+        resource: "nodeapps/status",
+        verbs: &["patch"],
+        scope: Scope::Namespaced,
+        why: "the state of an app is told there",
+        unproved: &[],
+    },
+    Permission {
+        group: "policy",
+        resource: "poddisruptionbudgets",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        scope: Scope::Namespaced,
+        why: "an app with two or more instances keeps serving while a node is drained",
+        unproved: &[],
+    },
+];
+
+/// The table as a `ClusterRole`, one rule per row.
+pub fn cluster_role() -> ClusterRole {
+    let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rules = TABLE.iter().map(|row| PolicyRule {
+        api_groups: Some(owned(&[row.group])),
+        resources: Some(owned(&[row.resource])),
+        verbs: owned(row.verbs),
+        ..PolicyRule::default()
+    });
+    ClusterRole {
+        metadata: ObjectMeta { name: Some(ROLE_NAME.to_owned()), ..ObjectMeta::default() },
+        rules: Some(rules.collect()),
+        aggregation_rule: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_says_why() {
+        let keys: Vec<_> = TABLE.iter().map(|row| (row.group, row.resource)).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+        for row in TABLE {
+            assert!(row.verbs.is_sorted(), "{} {:?}", row.resource, row.verbs);
+            assert!(row.why.len() > 20, "{}", row.resource);
+        }
+    }
+
+    #[test]
+    fn no_row_is_a_wildcard_or_reads_secrets() {
+        for row in TABLE {
+            assert!(row.group != "*" && row.resource != "*" && !row.verbs.contains(&"*"));
+            assert_ne!(row.resource, "secrets");
+            assert_ne!(row.resource, "configmaps");
+        }
+    }
+
+    #[test]
+    fn what_is_watched_can_be_listed_and_what_is_applied_can_be_created() {
+        for row in TABLE {
+            let can = |verb| row.verbs.contains(&verb);
+            assert_eq!(can("watch"), can("list"), "{}", row.resource);
+            assert!(!can("create") || can("patch"), "{}", row.resource);
+        }
+    }
+}
