@@ -1,0 +1,37 @@
+//! The whole product on a real Kubernetes: every test is a story that a user
+//! could live through. `cargo xtask test --tier node` runs them.
+#![allow(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
+mod app;
+mod bad_images;
+mod children;
+mod example;
+mod log_files;
+mod memory;
+mod operator;
+mod readiness;
+mod rollout;
+mod scale;
+mod stop;
+mod users;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use nodeapp_testkit::{Namespace, Tier, story, story_alone};
+
+/// A test beside others, with the operator installed.
+fn e2e<F: Future<Output = Result<()>>>(test: impl FnOnce(Arc<Namespace>) -> F) {
+    story(Tier::Node, |namespace| async move {
+        operator::installed(namespace.cluster()).await?;
+        test(namespace).await
+    });
+}
+
+/// A test that measures, or that takes the operator away, and wants no other beside it.
+fn e2e_alone<F: Future<Output = Result<()>>>(test: impl FnOnce(Arc<Namespace>) -> F) {
+    story_alone(Tier::Node, |namespace| async move {
+        operator::installed(namespace.cluster()).await?;
+        test(namespace).await
+    });
+}
