@@ -142,7 +142,8 @@ pub(crate) fn tail(file: &Path, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-fn log_path(step: &str) -> Result<PathBuf> {
+/// Where the output of a step goes.
+pub(crate) fn log_path(step: &str) -> Result<PathBuf> {
     let dir = paths::output().join("log");
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let name: String =

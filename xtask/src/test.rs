@@ -1,10 +1,247 @@
-//! `cargo xtask test`.
+//! `cargo xtask test`: every tier, one summary, one exit code.
+//!
+//! A step that fails stops nothing but what needs it, so that one run tells everything that is wrong.
 
-use anyhow::Result;
+mod counts;
+mod targets;
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use self::counts::Counts;
+use self::targets::Targets;
+use crate::cluster::{self, Cluster};
+use crate::{cache, r#gen, image, lint, paths, sh};
+
+/// Clusters of the tests, apart from the `dev` cluster that a person may be looking at.
+const APISERVER_CLUSTER: &str = "apiserver";
+const NODE_CLUSTER: &str = "test";
+
+/// Most of an end-to-end test is waiting; more at once than this, and the waits are for each other.
+const NODE_THREADS: &str = "--test-threads=4";
 
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The whole matrices, such as every version of Node.js, instead of a sample
+    #[arg(long)]
+    all: bool,
+    /// Only these tiers; all when not given
+    #[arg(long = "tier", value_enum, value_delimiter = ',')]
+    tiers: Vec<Tier>,
+    /// Leave the clusters up
+    #[arg(long)]
+    keep: bool,
+    /// Run the node tier in the existing cluster of this kubeconfig context
+    #[arg(long)]
+    context: Option<String>,
+    /// Only tests whose name contains this
+    filter: Option<String>,
+}
 
-pub(crate) fn main(_args: &Args) -> Result<()> {
-    anyhow::bail!("`cargo xtask test` is not here yet")
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tier {
+    /// Format, clippy, cargo-deny, generated files, charts
+    Checks,
+    /// Tests without any cluster
+    Pure,
+    /// Tests against a control plane without nodes
+    Apiserver,
+    /// Tests with real pods
+    Node,
+}
+
+struct Row {
+    name: &'static str,
+    took: Duration,
+    counts: Counts,
+    /// What went wrong, if anything did.
+    problem: Option<String>,
+}
+
+#[derive(Default)]
+struct Summary {
+    rows: Vec<Row>,
+}
+
+pub(crate) fn main(args: &Args) -> Result<()> {
+    let mut summary = Summary::default();
+    let wants = |tier| args.tiers.is_empty() || args.tiers.contains(&tier);
+    if wants(Tier::Checks) && args.filter.is_none() {
+        checks(&mut summary);
+    }
+    let tiers: [(Tier, &'static str, fn(&Args, &Targets) -> Result<Counts>); 3] = [
+        (Tier::Pure, "pure tests", pure),
+        (Tier::Apiserver, "apiserver tests", apiserver),
+        (Tier::Node, "node tests", node),
+    ];
+    let targets = Targets::read()?;
+    for (tier, name, run) in tiers {
+        if wants(tier) {
+            summary.step(name, || run(args, &targets));
+        }
+    }
+    summary.print()
+}
+
+fn checks(summary: &mut Summary) {
+    let checks: [(&'static str, fn() -> Result<()>); 5] = [
+        ("format", lint::format),
+        ("clippy", lint::clippy),
+        ("cargo-deny", deny),
+        ("generated files", r#gen::check),
+        ("charts", lint::charts),
+    ];
+    for (name, check) in checks {
+        summary.step(name, || check().map(|()| Counts::default()));
+    }
+}
+
+/// Licences, banned crates and sources. Advisories need a database that no package registry has; they are
+/// checked by `cargo deny check advisories` where the network allows it.
+fn deny() -> Result<()> {
+    let mut command = Command::new(cache::cargo_deny()?);
+    command.args(["--locked", "--offline", "check", "bans", "licenses", "sources"]);
+    sh::run("cargo-deny", command.current_dir(paths::repo()))
+}
+
+fn pure(args: &Args, targets: &Targets) -> Result<Counts> {
+    let mut command = cargo_test();
+    command.args(["--workspace", "--lib", "--bins"]);
+    for name in targets.pure() {
+        command.args(["--test", name]);
+    }
+    run_tests("pure tests", &mut command, args, &[])
+}
+
+fn apiserver(args: &Args, targets: &Targets) -> Result<Counts> {
+    let names = targets.apiserver();
+    if names.is_empty() {
+        bail!("no test target begins with `apiserver`");
+    }
+    with_cluster(APISERVER_CLUSTER, 0, args.keep, None, |cluster| {
+        let mut command = cargo_test();
+        for name in names {
+            command.args(["--test", name]);
+        }
+        command.env("NODEAPP_APISERVER_KUBECONFIG", &cluster.kubeconfig).env("NODEAPP_BIN", cluster.bin()?);
+        run_tests("apiserver tests", &mut command, args, &[])
+    })
+}
+
+fn node(args: &Args, _: &Targets) -> Result<Counts> {
+    // Before the cluster starts: both want all of the machine.
+    let images = image::build_all(&image::Options { all: args.all, ..image::Options::default() })?;
+    images.save()?;
+    with_cluster(NODE_CLUSTER, 1, args.keep, args.context.as_deref(), |cluster| {
+        cluster.load(&images)?;
+        let mut command = cargo_test();
+        command
+            .args(["--package", "nodeapp-operator", "--test", targets::NODE])
+            .env("NODEAPP_E2E_KUBECONFIG", &cluster.kubeconfig)
+            .env("NODEAPP_IMAGES", paths::images_json())
+            .env("NODEAPP_BIN", cluster.bin()?);
+        run_tests("node tests", &mut command, args, &[NODE_THREADS])
+    })
+}
+
+/// Runs `body` with a cluster, which goes afterwards if it came for this run.
+fn with_cluster<T>(
+    name: &str,
+    nodes: u8,
+    keep: bool,
+    context: Option<&str>,
+    body: impl FnOnce(&Cluster) -> Result<T>,
+) -> Result<T> {
+    let options =
+        cluster::Options { name: name.to_owned(), nodes, context: context.map(str::to_owned) };
+    let was_there = context.is_some() || paths::cache()?.join("clusters").join(name).exists();
+    let result = cluster::up(&options).and_then(|cluster| body(&cluster));
+    if was_there || keep {
+        sh::say(&format!("  cluster `{name}` stays up; KUBECONFIG for it: cargo xtask cluster shell --name {name}"));
+    } else {
+        cluster::down(&options)?;
+    }
+    result
+}
+
+/// Runs cargo's tests with their output in a log, and counts them from it.
+fn run_tests(step: &str, command: &mut Command, args: &Args, harness: &[&str]) -> Result<Counts> {
+    command.arg("--").args(harness).args(&args.filter);
+    let log = sh::log_path(step)?;
+    let result = sh::run(step, command);
+    let counts = Counts::of(&std::fs::read_to_string(&log).unwrap_or_default());
+    match result {
+        Ok(()) if counts.passed == 0 && args.filter.is_none() => bail!("{step}: no test ran"),
+        Ok(()) => Ok(counts),
+        Err(error) if counts.failed > 0 => Err(error).context(Failed(counts)),
+        Err(error) => Err(error),
+    }
+}
+
+fn cargo_test() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    // Without --no-fail-fast cargo leaves out the test targets after the first that fails.
+    command.args(["test", "--no-fail-fast"]).current_dir(paths::repo());
+    command
+}
+
+/// Carries the counts of a failed run in its error.
+#[derive(Debug)]
+struct Failed(Counts);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed", self.0.failed)
+    }
+}
+
+impl Summary {
+    fn step(&mut self, name: &'static str, run: impl FnOnce() -> Result<Counts>) {
+        let start = Instant::now();
+        let (counts, problem) = match run() {
+            Ok(counts) => (counts, None),
+            Err(error) => {
+                sh::say(&format!("✗ {name}: {error:#}"));
+                let counts = error.downcast_ref::<Failed>().map_or_else(Counts::default, |failed| failed.0);
+                (counts, Some(first_line(&error)))
+            }
+        };
+        self.rows.push(Row { name, took: start.elapsed(), counts, problem });
+    }
+
+    /// The table, and as the last line what a machine or a hurried person reads.
+    fn print(&self) -> Result<()> {
+        println!();
+        for row in &self.rows {
+            let mark = if row.problem.is_some() { "✗" } else { "✓" };
+            let what = row.problem.clone().unwrap_or_else(|| row.counts.to_string());
+            println!("{mark} {:<16} {:>7.1} s  {what}", row.name, row.took.as_secs_f32());
+        }
+        println!("Logs: {}", Path::new("target/nodeapp/log").display());
+        let total = self.rows.iter().fold(Counts::default(), |sum, row| sum + row.counted());
+        println!("{} passed, {} failed", total.passed, total.failed);
+        if total.failed > 0 || self.rows.is_empty() {
+            bail!("not everything passed");
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    /// A step that fails without a failed test, such as clippy, counts as one failure.
+    fn counted(&self) -> Counts {
+        match self.problem {
+            Some(_) => Counts { failed: self.counts.failed.max(1), ..self.counts },
+            None => self.counts,
+        }
+    }
+}
+
+fn first_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().chars().take(120).collect()
 }

@@ -6,10 +6,12 @@
 
 pub mod client;
 pub mod control;
+pub mod pod;
 pub mod report;
 pub mod response;
 pub mod stats;
 pub mod target;
 pub mod workers;
 
+pub use pod::LoadPlan;
 pub use report::Report;

@@ -15,9 +15,9 @@ mod story;
 mod tools;
 
 pub use cluster::{Cluster, Tier};
-pub use load::{Load, LoadPlan};
+pub use load::Load;
 pub use namespace::Namespace;
-pub use nodeapp_load::Report as LoadReport;
+pub use nodeapp_load::{LoadPlan, Report as LoadReport};
 pub use story::{story, story_alone};
 pub use tools::Tools;
 

@@ -3,41 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use nodeapp_load::{LoadPlan, pod};
 
 use crate::{LoadReport, Namespace};
-
-/// Port on which the pod is looked at and stopped.
-const CONTROL: u16 = 8089;
-
-/// How much load, and where to.
-#[derive(Clone, Debug)]
-pub struct LoadPlan {
-    /// Full URL.
-    pub url: String,
-    /// Connections that are kept.
-    pub keep_alive: u32,
-    /// Requests per second over all of them.
-    pub keep_alive_rate: u32,
-    /// New connections per second, one request on each.
-    pub new_per_second: u32,
-    /// The end in any case.
-    pub limit: Duration,
-}
-
-impl LoadPlan {
-    /// Both kinds of load on a Service of the same namespace, moderate enough
-    /// to leave a two-core machine with a cluster on it room to work.
-    pub fn on(service: &str, port: u16, path: &str) -> Self {
-        Self {
-            url: format!("http://{service}:{port}{path}"),
-            keep_alive: 16,
-            keep_alive_rate: 320,
-            new_per_second: 80,
-            limit: Duration::from_mins(3),
-        }
-    }
-}
 
 /// A pod that sends load.
 pub struct Load<'a> {
@@ -51,9 +19,9 @@ impl<'a> Load<'a> {
     /// # Errors
     /// The pod does not start, or nothing answers.
     pub async fn start(namespace: &'a Namespace, plan: &LoadPlan) -> Result<Self> {
-        let pod = format!("load-{:08x}", rand::random::<u32>());
-        namespace.apply(&manifest(&pod, &namespace.cluster().image("load")?, plan)).await?;
-        let load = Self { namespace, pod };
+        let name = format!("load-{:08x}", rand::random::<u32>());
+        namespace.apply(&pod::manifest(&name, &namespace.cluster().image("load")?, plan)).await?;
+        let load = Self { namespace, pod: name };
         load.answered(1).await.context("load does not start")?;
         Ok(load)
     }
@@ -63,7 +31,7 @@ impl<'a> Load<'a> {
     /// # Errors
     /// The pod does not answer.
     pub async fn report(&self) -> Result<LoadReport> {
-        let text = self.namespace.pod_get(&self.pod, CONTROL, "/report").await?;
+        let text = self.namespace.pod_get(&self.pod, pod::CONTROL_PORT, "/report").await?;
         Ok(serde_json::from_str(&text)?)
     }
 
@@ -102,45 +70,9 @@ impl<'a> Load<'a> {
     /// # Errors
     /// The pod does not answer.
     pub async fn stop(self) -> Result<LoadReport> {
-        let text = self.namespace.pod_get(&self.pod, CONTROL, "/stop").await?;
+        let text = self.namespace.pod_get(&self.pod, pod::CONTROL_PORT, "/stop").await?;
         let report: LoadReport = serde_json::from_str(&text)?;
         ensure!(report.finished, "the load did not end: {report:?}");
         Ok(report)
     }
-}
-
-fn manifest(pod: &str, image: &str, plan: &LoadPlan) -> serde_json::Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": pod, "labels": {"nodeapp.dev/load": "true"}},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 2,
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": 1000,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [{
-                "name": "load",
-                "image": image,
-                "args": [
-                    plan.url,
-                    format!("--keep-alive={}", plan.keep_alive),
-                    format!("--keep-alive-rate={}", plan.keep_alive_rate),
-                    format!("--new-per-second={}", plan.new_per_second),
-                    format!("--seconds={}", plan.limit.as_secs()),
-                    "--token=header:x-version",
-                    format!("--control-port={CONTROL}"),
-                ],
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "readOnlyRootFilesystem": true,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-            }],
-        },
-    })
 }
