@@ -32,22 +32,10 @@ async fn install(cluster: &Cluster) -> Result<()> {
     cluster.tools.kubectl(&["apply", "-f", &file_name]).await?;
     std::fs::remove_file(&file)?;
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/nodeapp-operator");
-    let (operator, runner) = (cluster.image("operator")?, cluster.image("runner")?);
-    let (operator, operator_tag) = operator.rsplit_once(':').context("operator image without tag")?;
-    let (runner, runner_tag) = runner.rsplit_once(':').context("runner image without tag")?;
-    let sets = [
-        format!("image.repository={operator}"),
-        format!("image.tag={operator_tag}"),
-        format!("runner.image.repository={runner}"),
-        format!("runner.image.tag={runner_tag}"),
-        "logLevel=info\\,nodeapp_operator=debug".to_owned(),
-    ];
-    let chart = chart.to_string_lossy().into_owned();
+    let (chart, values) = (chart.to_string_lossy().into_owned(), cluster.helm_values()?);
     let mut args = vec!["upgrade", "--install", OPERATOR_RELEASE, &chart, "--namespace", OPERATOR_NAMESPACE];
+    args.extend(["--values", &values, "--set", "logLevel=info\\,nodeapp_operator=debug"]);
     args.extend(["--wait", "--timeout", "2m"]);
-    for set in &sets {
-        args.extend(["--set", set.as_str()]);
-    }
     cluster.tools.helm(&args).await.map(drop)
 }
 

@@ -38,3 +38,8 @@ pub(crate) fn output() -> PathBuf {
 pub(crate) fn images_json() -> PathBuf {
     output().join("images.json")
 }
+
+/// `target/nodeapp/values.json`: Helm values that install the images built last.
+pub(crate) fn helm_values() -> PathBuf {
+    output().join("values.json")
+}

@@ -83,6 +83,15 @@ impl Cluster {
         })
     }
 
+    /// Path of the Helm values that install the operator's own images.
+    ///
+    /// # Errors
+    /// The environment names no images.
+    pub fn helm_values(&self) -> Result<String> {
+        let images = std::env::var("NODEAPP_IMAGES").context("NODEAPP_IMAGES is not set")?;
+        Ok(Path::new(&images).with_file_name("values.json").to_string_lossy().into_owned())
+    }
+
     async fn connect(kubeconfig: PathBuf) -> Result<Self> {
         let read = Kubeconfig::read_from(&kubeconfig)
             .with_context(|| format!("cannot read {}", kubeconfig.display()))?;

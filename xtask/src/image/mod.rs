@@ -1,11 +1,18 @@
 //! `cargo xtask image`: the images, built without Docker.
 
+pub(crate) mod oci;
+
+mod base;
+mod project;
+
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{cluster, paths};
+use self::oci::Store;
+use crate::sh::Step;
+use crate::{cluster, deps, paths};
 
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
@@ -22,7 +29,7 @@ pub(crate) struct Args {
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Major versions of Node.js to make base images of
-    #[arg(long = "node", value_name = "MAJOR", default_values_t = [22], value_delimiter = ',')]
+    #[arg(long = "node", value_name = "MAJOR", default_values_t = [base::DEFAULT_NODE], value_delimiter = ',')]
     pub(crate) node: Vec<u8>,
     /// Every supported major version of Node.js
     #[arg(long)]
@@ -31,7 +38,7 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { node: vec![22], all: false }
+        Self { node: vec![base::DEFAULT_NODE], all: false }
     }
 }
 
@@ -42,33 +49,78 @@ pub(crate) struct Images {
     pub(crate) runner: String,
     pub(crate) load: String,
     pub(crate) hello: String,
-    /// The default Node image with `tests/e2e/apps` at `/app`.
-    pub(crate) apps: String,
     pub(crate) redis: String,
     /// Major version to reference; the image's user is root, `node` (1000) exists.
     pub(crate) node: BTreeMap<String, String>,
-    /// `root`, `node`, `numeric`: the `apps` image with `USER` unset, `node` and `1000:1000`.
+    /// `root`, `node`, `numeric`: the default Node image with `USER` unset, `node` and `1000:1000`.
     pub(crate) users: BTreeMap<String, String>,
 }
 
 impl Images {
-    /// Writes `target/nodeapp/images.json`.
+    /// Writes `target/nodeapp/images.json`, and `values.json` with which Helm installs these very images.
     pub(crate) fn save(&self) -> Result<()> {
+        let values = serde_json::json!({"image": values(&self.operator), "runner": {"image": values(&self.runner)}});
         let path = paths::images_json();
         std::fs::create_dir_all(paths::output())?;
+        std::fs::write(paths::helm_values(), serde_json::to_vec_pretty(&values)?)?;
         std::fs::write(&path, serde_json::to_vec_pretty(self)?)
             .with_context(|| format!("cannot write {}", path.display()))
     }
+
+    /// Every image once.
+    pub(crate) fn references(&self) -> Vec<&str> {
+        let mut all = vec![&*self.operator, &*self.runner, &*self.load, &*self.hello, &*self.redis];
+        all.extend(self.node.values().chain(self.users.values()).map(String::as_str));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+/// The images a cluster needs before any other.
+#[derive(Clone, Debug)]
+pub(crate) struct SystemImages {
+    pub(crate) pause: String,
+    pub(crate) coredns: String,
+}
+
+/// Builds the images of the cluster itself.
+pub(crate) fn system() -> Result<SystemImages> {
+    let store = Store::open()?;
+    base::system(&store)
+}
+
+/// An image as the chart wants it.
+fn values(reference: &str) -> serde_json::Value {
+    // A port of a registry has a colon too, but never after the last slash.
+    let (repository, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
+    serde_json::json!({"repository": repository, "tag": tag})
 }
 
 /// Builds all images and writes `images.json`. What is unchanged is not built again.
-pub(crate) fn build_all(_options: &Options) -> Result<Images> {
-    bail!("not here yet")
+pub(crate) fn build_all(options: &Options) -> Result<Images> {
+    deps::require(deps::IMAGES)?;
+    let binaries = project::binaries()?;
+    let step = Step::start("build the images");
+    let store = Store::open()?;
+    let mut images = Images { redis: base::redis(&store)?, ..Images::default() };
+    let mut majors = if options.all { base::node_majors() } else { options.node.clone() };
+    // The example and the variants by user stand on it.
+    majors.push(base::DEFAULT_NODE);
+    for major in majors {
+        images.node.insert(major.to_string(), base::node(&store, major)?);
+    }
+    images.users = base::node_by_user(&store)?;
+    images.hello = project::hello(&store)?;
+    (images.operator, images.runner, images.load) = project::images(&store, &binaries)?;
+    store.prune()?;
+    images.save()?;
+    step.done();
+    Ok(images)
 }
 
 pub(crate) fn main(args: &Args) -> Result<()> {
     let images = build_all(&args.options)?;
-    images.save()?;
     if !args.no_load {
         cluster::up(&args.cluster)?.load(&images)?;
     }
