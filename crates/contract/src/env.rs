@@ -9,7 +9,20 @@ pub const CONFIG: &str = "NODEAPP_RUNNER_CONFIG";
 pub const POD_NAME: &str = "NODEAPP_POD_NAME";
 /// Namespace of the pod.
 pub const POD_NAMESPACE: &str = "NODEAPP_POD_NAMESPACE";
-/// Runner to preload: number of the descriptor of the side channel.
-pub const CHANNEL_FD: &str = "NODEAPP_CHANNEL_FD";
-/// Runner to preload: the held port and its descriptors, `3000=40,41,42`.
+/// Runner to preload: path of the unix socket that each Node.js process of the
+/// app connects to once it serves something.
+pub const CHANNEL: &str = "NODEAPP_CHANNEL";
+/// Runner to preload: the held sockets and their descriptors,
+/// `[::]:3000=40,41;0.0.0.0:3000=56,57`.
 pub const LISTEN_FDS: &str = "NODEAPP_LISTEN_FDS";
+
+/// Outside a pod: replaces [`crate::paths::RUN_DIR`].
+pub const RUN_DIR: &str = "NODEAPP_RUN_DIR";
+/// Outside a pod: address and port of the runner's HTTP endpoint,
+/// `127.0.0.1:9615`, instead of every address with [`crate::RUNNER_PORT`].
+pub const LISTEN: &str = "NODEAPP_RUNNER_LISTEN";
+/// Outside a pod: replaces [`crate::paths::TERMINATION_LOG`].
+pub const TERMINATION_LOG: &str = "NODEAPP_TERMINATION_LOG";
+
+/// All that the runner reads, and that the app does not get to see.
+pub const RUNNER_ONLY: [&str; 6] = [CONFIG, POD_NAME, POD_NAMESPACE, RUN_DIR, LISTEN, TERMINATION_LOG];

@@ -12,6 +12,12 @@ pub const PRELOAD: &str = "/nodeapp/bin/preload.cjs";
 pub const RUN_DIR: &str = "/nodeapp/run";
 /// Control socket, a unix stream socket inside [`RUN_DIR`].
 pub const CONTROL_SOCKET: &str = "/nodeapp/run/control.sock";
+/// File name inside the run directory: control socket.
+pub const CONTROL_SOCKET_FILE: &str = "control.sock";
+/// File name inside the run directory: socket of the preload's side channel.
+pub const CHANNEL_SOCKET_FILE: &str = "preload.sock";
+/// File name inside the run directory: counters and the last exit.
+pub const STATE_FILE: &str = "state.json";
 /// Log files, if the app has any.
 pub const LOG_DIR: &str = "/nodeapp/logs";
 /// Where the kubelet looks for the reason of a container's end.

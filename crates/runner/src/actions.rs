@@ -1,0 +1,145 @@
+//! Carries out what the machine decides.
+
+use std::time::{Duration, Instant};
+
+use nodeapp_contract::{ExitCode, ExitReason};
+use rustix::process::Signal;
+
+use crate::ends;
+use crate::ipc::{self, Ipc};
+use crate::launch::{self, Facts, LaunchError};
+use crate::machine::{Action, End, Ended, Event, Next};
+use crate::procfs;
+use crate::record::{epoch_millis, termination_message};
+use crate::say::say;
+use crate::side::Order;
+use crate::spawn::{self, Output};
+use crate::supervisor::{Child, Supervisor, give_up};
+
+/// How long the rest of a killed tree may take to vanish.
+const KILL_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    /// Feeds an event to the machine and does what it says.
+    pub(crate) fn feed(&mut self, event: Event) {
+        let now = self.now();
+        for action in self.machine.on(now, event) {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        let now = self.now();
+        match action {
+            Action::Start => self.start(),
+            Action::Announce => {
+                say!("draining: answers carry `Connection: close`");
+                self.side.order(now, Order::Drain);
+            }
+            Action::Close => self.side.order(now, Order::Close),
+            Action::CloseIdle => self.side.order(now, Order::Idle),
+            Action::Signal => self.signal(),
+            Action::KillTree => self.kill_tree(),
+            Action::Drained => {
+                say!("drained");
+                for id in std::mem::take(&mut self.draining) {
+                    self.control.answer(id, "ok: drained");
+                }
+            }
+            Action::Record { end, ended, next } => self.record_end(end, &ended, next),
+            Action::Leave(code) => {
+                self.leave = Some(code);
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        if let Err(error) = self.try_start() {
+            self.leave = Some(give_up(&self.settings, &error));
+        }
+    }
+
+    fn try_start(&mut self) -> Result<(), LaunchError> {
+        if self.launched {
+            self.record.restarts += 1;
+            self.save();
+        }
+        let system = |what: &str, error: &std::io::Error| LaunchError {
+            code: ExitCode::System,
+            reason: ExitReason::System,
+            message: format!("{what}: {error}"),
+        };
+        let (ipc, app_end) = Ipc::pair().map_err(|error| system("no IPC channel", &error))?;
+        let started_at = epoch_millis();
+        let facts = Facts {
+            restarts: self.record.restarts,
+            unstable: self.machine.unstable(),
+            started_at,
+            created_at: self.record.created_at,
+            ipc_fd: ipc::number(&app_end),
+            channel: self.settings.channel_socket(),
+            preload: self.settings.preload.clone(),
+            listen_fds: self.held.as_ref().map(crate::held::Held::describe),
+        };
+        let plan = launch::plan(&self.config, &self.env, &facts)?;
+        let pid = spawn::spawn(&plan, &app_end, self.held.as_ref(), Output::Inherited).map_err(|error| {
+            let program = plan.program.display();
+            match error.raw_os_error() {
+                // The file is there, what should run it is not.
+                Some(2 | 8) => launch::missing_program(format!(
+                    "{program} cannot be executed ({error}); is it made for this machine and this libc?"
+                )),
+                _ => system(&format!("cannot start {program}"), &error),
+            }
+        })?;
+        say!("started {} as process {}", plan.program.display(), pid.as_raw_nonzero());
+        let started = self.now();
+        self.launched = true;
+        self.readiness.process_started(started);
+        self.child = Some(Child { pid, ipc, started, started_at });
+        Ok(())
+    }
+
+    fn signal(&mut self) {
+        let now = self.now();
+        self.side.order(now, Order::Signal);
+        say!("sending {} to the app", self.config.stop.kill_signal);
+        procfs::signal_all(&procfs::tree(&[]), self.kill_signal);
+    }
+
+    /// SIGKILL until nothing is left, or nothing more can be done. Short: what
+    /// is killed ends at once unless the kernel holds it.
+    fn kill_tree(&mut self) {
+        let until = Instant::now() + KILL_PATIENCE;
+        loop {
+            let tree = procfs::tree(&[]);
+            if tree.is_empty() || Instant::now() >= until {
+                return;
+            }
+            procfs::signal_all(&tree, Signal::KILL);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Clients are refused from here on.
+    pub(crate) fn refuse(&self) {
+        if let Some(held) = &self.held {
+            held.refuse();
+        }
+    }
+
+    fn record_end(&mut self, end: End, ended: &Ended, next: Next) {
+        let exit = ends::describe(end, ended, next, &self.context());
+        say!("{}", exit.message);
+        termination_message(&self.settings.termination_log, &exit);
+        self.record.last_exit = Some(exit);
+        self.child = None;
+        self.save();
+    }
+
+    fn save(&self) {
+        if let Err(error) = self.record.save(&self.settings.state_file()) {
+            say!("counters cannot be saved: {error}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What `/proc` tells: the process tree, its memory and time, listening ports.
+
+use std::collections::HashMap;
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// One process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    parent: i32,
+    zombie: bool,
+    /// User and system time in clock ticks.
+    ticks: u64,
+    /// Resident pages.
+    pages: u64,
+}
+
+/// Every process that descends from the runner, the parents before their
+/// children; orphans belong to it, since it is PID 1 or a subreaper. `except`
+/// and what descends from those is left out (programs of exec probes).
+pub(crate) fn tree(except: &[i32]) -> Vec<Process> {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+    for process in processes() {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut found = vec![];
+    let mut queue = vec![own];
+    while let Some(parent) = queue.pop() {
+        for process in children.remove(&parent).unwrap_or_default() {
+            if !except.contains(&process.pid) {
+                queue.push(process.pid);
+                if !process.zombie {
+                    found.push(process);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Sends a signal to all of them, children first, as PM2 does.
+pub(crate) fn signal_all(tree: &[Process], signal: Signal) {
+    for process in tree.iter().rev() {
+        if let Some(pid) = Pid::from_raw(process.pid) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
+/// Resident memory of a tree in bytes.
+pub(crate) fn resident(tree: &[Process]) -> u64 {
+    tree.iter().map(|process| process.pages).sum::<u64>() * rustix::param::page_size() as u64
+}
+
+/// Processor time of a tree in seconds.
+#[expect(clippy::cast_precision_loss, reason = "2^53 ticks are three million years")]
+pub(crate) fn cpu_seconds(tree: &[Process]) -> f64 {
+    let ticks: u64 = tree.iter().map(|process| process.ticks).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+fn processes() -> impl Iterator<Item = Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    })
+}
+
+/// Fields of `/proc/PID/stat`; the name in parentheses may hold anything.
+fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(Process {
+        pid,
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        parent: fields.get(1)?.parse().ok()?,
+        ticks: number(11)? + number(12)?,
+        pages: number(21)?,
+    })
+}
+
+/// Whether something listens on a TCP port in this network namespace, found
+/// without a connection that the app would have to answer.
+pub(crate) fn listens(port: u16) -> bool {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .any(|path| fs::read_to_string(path).is_ok_and(|table| table_listens(&table, port)))
+}
+
+fn table_listens(table: &str, port: u16) -> bool {
+    let suffix = format!(":{port:04X}");
+    table.lines().skip(1).any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let local = fields.next().is_some_and(|local| local.ends_with(&suffix));
+        local && fields.nth(1) == Some("0A")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_may_have_any_name() {
+        let stat = "42 (a) (b c) S 7 42 42 0 -1 4194560 1 2 3 4 10 20 5 6 20 0 1 0 99 1000 55 184";
+        let process = parse_stat(42, stat).unwrap();
+        assert_eq!(process, Process { pid: 42, parent: 7, zombie: false, ticks: 30, pages: 55 });
+        assert!(parse_stat(1, "garbage").is_none());
+        assert!(parse_stat(1, "1 (x) S").is_none());
+    }
+
+    #[test]
+    fn the_tree_holds_children_and_not_what_is_excepted() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        assert!(tree(&[]).iter().any(|process| process.pid == pid));
+        assert!(!tree(&[pid]).iter().any(|process| process.pid == pid));
+        assert!(resident(&tree(&[])) > 0);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!tree(&[]).iter().any(|process| process.pid == pid));
+    }
+
+    #[test]
+    fn only_a_listening_socket_on_the_port_counts() {
+        let table = "  sl  local_address rem_address   st tx_queue\n   0: 0100007F:0BB8 00000000:0000 0A 0\n   1: \
+                     0100007F:0BB9 0100007F:0BB8 01 0\n";
+        assert!(table_listens(table, 3000));
+        assert!(!table_listens(table, 3001), "a connection is no listener");
+        assert!(!table_listens(table, 80));
+    }
+
+    #[test]
+    fn a_real_listener_is_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(listens(port));
+        drop(listener);
+        assert!(!listens(port));
+    }
+}

@@ -1,0 +1,145 @@
+//! Where things lie, and the configuration; both come from the environment.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use nodeapp_contract::config::Launch;
+use nodeapp_contract::{RUNNER_PORT, RunnerConfig, env, paths};
+
+use crate::signals;
+
+/// Environment as the runner found it.
+pub(crate) type Env = BTreeMap<OsString, OsString>;
+
+/// Paths and addresses of the runner itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Control socket, side channel, counters.
+    pub(crate) run_dir: PathBuf,
+    /// Address of the HTTP endpoint; every address when absent.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where the kubelet reads the reason of the end.
+    pub(crate) termination_log: PathBuf,
+    /// The preload script: beside the runner's own executable.
+    pub(crate) preload: PathBuf,
+}
+
+impl Settings {
+    /// The pod's paths, unless the environment says otherwise.
+    pub(crate) fn new(vars: &Env) -> Result<Self, String> {
+        let get = |name: &str| vars.get(&OsString::from(name)).filter(|value| !value.is_empty());
+        let listen = get(env::LISTEN)
+            .map(|value| {
+                let text = value.to_string_lossy();
+                text.parse().map_err(|_| format!("{} is not ADDRESS:PORT: {text}", env::LISTEN))
+            })
+            .transpose()?;
+        let path = |name: &str, default: &str| get(name).map_or_else(|| default.into(), PathBuf::from);
+        let preload = std::env::current_exe()
+            .ok()
+            .and_then(|exe| Some(exe.parent()?.join("preload.cjs")))
+            .unwrap_or_else(|| paths::PRELOAD.into());
+        Ok(Self {
+            run_dir: path(env::RUN_DIR, paths::RUN_DIR),
+            listen,
+            termination_log: path(env::TERMINATION_LOG, paths::TERMINATION_LOG),
+            preload,
+        })
+    }
+
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.run_dir.join(paths::CONTROL_SOCKET_FILE)
+    }
+
+    pub(crate) fn channel_socket(&self) -> PathBuf {
+        self.run_dir.join(paths::CHANNEL_SOCKET_FILE)
+    }
+
+    pub(crate) fn state_file(&self) -> PathBuf {
+        self.run_dir.join(paths::STATE_FILE)
+    }
+
+    /// Port of the endpoint.
+    pub(crate) fn port(&self) -> u16 {
+        self.listen.map_or(RUNNER_PORT, |address| address.port())
+    }
+}
+
+/// Reads the configuration, and says what to do where it cannot be used.
+pub(crate) fn config(vars: &Env) -> Result<RunnerConfig, String> {
+    let text = vars.get(&OsString::from(env::CONFIG)).ok_or_else(|| {
+        format!(
+            "{} is not set: the pod needs the annotation {} and an env entry that refers to it",
+            env::CONFIG,
+            nodeapp_contract::CONFIG_ANNOTATION
+        )
+    })?;
+    let text = text.to_str().ok_or_else(|| format!("{} is not UTF-8", env::CONFIG))?;
+    let config: RunnerConfig =
+        serde_json::from_str(text).map_err(|error| format!("{} cannot be read: {error}", env::CONFIG))?;
+    check(&config).map_err(|problem| format!("{}: {problem}", env::CONFIG))?;
+    Ok(config)
+}
+
+fn check(config: &RunnerConfig) -> Result<(), String> {
+    match &config.launch {
+        Launch::Script { script, .. } if script.is_empty() => return Err("launch.script is empty".into()),
+        Launch::Command { argv } if argv.first().is_none_or(String::is_empty) => {
+            return Err("launch.command names no program".into());
+        }
+        _ => {}
+    }
+    if config.name.is_empty() || config.name.contains('/') {
+        return Err(format!("name {:?} is no name", config.name));
+    }
+    if signals::by_name(&config.stop.kill_signal).is_none() {
+        return Err(format!("stop.killSignal {:?} is no signal name such as SIGINT", config.stop.kill_signal));
+    }
+    if config.port == Some(0) {
+        return Err("port is 0".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<RunnerConfig, String> {
+        config(&Env::from([(env::CONFIG.into(), json.into())]))
+    }
+
+    #[test]
+    fn a_config_that_cannot_be_used_says_what_is_wrong() {
+        assert!(config(&Env::new()).unwrap_err().contains("nodeapp.dev/runner-config"));
+        for (json, part) in [
+            ("{", "cannot be read"),
+            (r#"{"name":"web"}"#, "launch"),
+            (r#"{"name":"web","launch":{"script":{"script":""}}}"#, "launch.script is empty"),
+            (r#"{"name":"web","launch":{"command":{"argv":[]}}}"#, "names no program"),
+            (r#"{"name":"../web","launch":{"command":{"argv":["a"]}}}"#, "is no name"),
+            (r#"{"name":"w","launch":{"command":{"argv":["a"]}},"stop":{"killSignal":"INT"}}"#, "SIGINT"),
+            (r#"{"name":"w","launch":{"command":{"argv":["a"]}},"port":0}"#, "port is 0"),
+        ] {
+            let problem = read(json).unwrap_err();
+            assert!(problem.contains(part), "{json}: {problem}");
+        }
+    }
+
+    #[test]
+    fn the_paths_are_the_pods_unless_told_otherwise() {
+        let settings = Settings::new(&Env::new()).unwrap();
+        assert_eq!(settings.control_socket().to_str(), Some(paths::CONTROL_SOCKET));
+        assert_eq!(settings.port(), RUNNER_PORT);
+        let vars = Env::from([
+            (env::RUN_DIR.into(), "/tmp/x".into()),
+            (env::LISTEN.into(), "127.0.0.1:1234".into()),
+        ]);
+        let settings = Settings::new(&vars).unwrap();
+        assert_eq!(settings.control_socket().to_str(), Some("/tmp/x/control.sock"));
+        assert_eq!(settings.port(), 1234);
+        assert!(Settings::new(&Env::from([(env::LISTEN.into(), "9615".into())])).is_err());
+    }
+}
