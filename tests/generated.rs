@@ -1,0 +1,66 @@
+//! The committed files that `cargo xtask gen` writes are those that today's code gives.
+//!
+//! The same pure code renders them here and there. `manifests/install.yaml` needs Helm and is compared by
+//! `cargo xtask gen --check`.
+
+#[path = "../xtask/src/gen/reference.rs"]
+mod reference;
+#[path = "../xtask/src/gen/render.rs"]
+mod render;
+
+use nodeapp_operator::generated::{crd_yaml, rbac_yaml};
+
+fn assert_committed(path: &str, expected: &str) {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let committed = std::fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("cannot read {path}: {error}; run `cargo xtask gen`"));
+    let Some(line) = first_difference(&committed, expected) else { return };
+    panic!(
+        "{path} is not what the code gives, first in line {line}; run `cargo xtask gen` and commit the result"
+    );
+}
+
+/// The number of the first line that differs, if any.
+fn first_difference(committed: &str, expected: &str) -> Option<usize> {
+    if committed == expected {
+        return None;
+    }
+    let same = committed.lines().zip(expected.lines()).take_while(|(a, b)| a == b).count();
+    Some(same + 1)
+}
+
+#[test]
+fn committed_crds_are_those_of_the_types() {
+    assert_committed("charts/nodeapp-operator-crds/templates/nodeapps.yaml", &render::chart_crd(&crd_yaml()));
+    assert_committed("manifests/crds.yaml", &render::manifest_crds(&crd_yaml()));
+}
+
+#[test]
+fn committed_cluster_role_is_that_of_the_table() {
+    let role = render::chart_cluster_role(&rbac_yaml()).expect("a ClusterRole with rules");
+    assert_committed("charts/nodeapp-operator/templates/clusterrole.yaml", &role);
+}
+
+#[test]
+fn committed_reference_is_that_of_the_schema() {
+    let crd: serde_json::Value = serde_saphyr::from_str(&crd_yaml()).expect("the CRD is YAML");
+    assert_committed("docs/reference.md", &reference::markdown(&crd).expect("the CRD has a schema"));
+}
+
+/// The one that needs Helm must at least be there and carry the same rules.
+#[test]
+fn committed_installation_carries_the_rules_of_the_table() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/install.yaml");
+    let install =
+        std::fs::read_to_string(file).expect("manifests/install.yaml is there; run `cargo xtask gen`");
+    let role = rbac_yaml();
+    let rules = role.split_once("\nrules:\n").expect("a ClusterRole with rules").1.trim_end();
+    assert!(install.contains(rules), "manifests/install.yaml carries other rules; run `cargo xtask gen`");
+}
+
+#[test]
+fn difference_is_found_by_its_line() {
+    assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+    assert_eq!(first_difference("a\nb\n", "a\nc\n"), Some(2));
+    assert_eq!(first_difference("a\n", "a\nb\n"), Some(2));
+}
