@@ -74,31 +74,26 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     if wants(Tier::Checks) && args.filter.is_none() {
         checks(&mut summary);
     }
-    let tiers: [(Tier, &'static str, fn(&Args, &Targets) -> Result<Counts>); 3] = [
-        (Tier::Pure, "pure tests", pure),
-        (Tier::Apiserver, "apiserver tests", apiserver),
-        (Tier::Node, "node tests", node),
-    ];
     let targets = Targets::read()?;
-    for (tier, name, run) in tiers {
-        if wants(tier) {
-            summary.step(name, || run(args, &targets));
-        }
+    if wants(Tier::Pure) {
+        summary.step("pure tests", || pure(args, &targets));
+    }
+    if wants(Tier::Apiserver) {
+        summary.step("apiserver tests", || apiserver(args, &targets));
+    }
+    if wants(Tier::Node) {
+        summary.step("node tests", || node(args));
     }
     summary.print()
 }
 
 fn checks(summary: &mut Summary) {
-    let checks: [(&'static str, fn() -> Result<()>); 5] = [
-        ("format", lint::format),
-        ("clippy", lint::clippy),
-        ("cargo-deny", deny),
-        ("generated files", r#gen::check),
-        ("charts", lint::charts),
-    ];
-    for (name, check) in checks {
-        summary.step(name, || check().map(|()| Counts::default()));
-    }
+    let mut check = |name, run: fn() -> Result<()>| summary.step(name, || run().map(|()| Counts::default()));
+    check("format", lint::format);
+    check("clippy", lint::clippy);
+    check("cargo-deny", deny);
+    check("generated files", r#gen::check);
+    check("charts", lint::charts);
 }
 
 /// Licences, banned crates and sources. Advisories need a database that no package registry has; they are
@@ -133,7 +128,7 @@ fn apiserver(args: &Args, targets: &Targets) -> Result<Counts> {
     })
 }
 
-fn node(args: &Args, _: &Targets) -> Result<Counts> {
+fn node(args: &Args) -> Result<Counts> {
     // Before the cluster starts: both want all of the machine.
     let images = image::build_all(&image::Options { all: args.all, ..image::Options::default() })?;
     images.save()?;
@@ -157,12 +152,18 @@ fn with_cluster<T>(
     context: Option<&str>,
     body: impl FnOnce(&Cluster) -> Result<T>,
 ) -> Result<T> {
-    let options =
-        cluster::Options { name: name.to_owned(), nodes, context: context.map(str::to_owned) };
+    let options = cluster::Options {
+        name: name.to_owned(),
+        nodes,
+        context: context.map(str::to_owned),
+        provider: cluster::Provider::default(),
+    };
     let was_there = context.is_some() || paths::cache()?.join("clusters").join(name).exists();
     let result = cluster::up(&options).and_then(|cluster| body(&cluster));
     if was_there || keep {
-        sh::say(&format!("  cluster `{name}` stays up; KUBECONFIG for it: cargo xtask cluster shell --name {name}"));
+        sh::say(&format!(
+            "  cluster `{name}` stays up; KUBECONFIG for it: cargo xtask cluster shell --name {name}"
+        ));
     } else {
         cluster::down(&options)?;
     }

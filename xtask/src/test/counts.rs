@@ -13,9 +13,12 @@ pub(super) struct Counts {
 impl Counts {
     /// Sums the lines `test result: ok. 7 passed; 0 failed; …` of an output.
     pub(super) fn of(output: &str) -> Self {
-        output.lines().filter_map(|line| line.strip_prefix("test result: ")).fold(Self::default(), |sum, line| {
-            sum + Self { passed: number_before(line, " passed"), failed: number_before(line, " failed") }
-        })
+        output.lines().filter_map(|line| line.strip_prefix("test result: ")).fold(
+            Self::default(),
+            |sum, line| {
+                sum + Self { passed: number_before(line, " passed"), failed: number_before(line, " failed") }
+            },
+        )
     }
 }
 

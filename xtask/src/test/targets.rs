@@ -42,7 +42,9 @@ mod tests {
 
     #[test]
     fn every_target_is_in_one_tier() {
-        let targets = Targets(["golden", "e2e", "apiserver", "apiserver_scale", "generated"].map(str::to_owned).to_vec());
+        let targets = Targets(
+            ["golden", "e2e", "apiserver", "apiserver_scale", "generated"].map(str::to_owned).to_vec(),
+        );
         assert_eq!(targets.apiserver(), ["apiserver", "apiserver_scale"]);
         assert_eq!(targets.pure(), ["golden", "generated"]);
     }
