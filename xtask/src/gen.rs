@@ -1,6 +1,6 @@
 //! `cargo xtask gen`: writes the files that follow from the Rust code, or compares them.
 //!
-//! The operator prints its CRD and its ClusterRole; charts, manifests and the field reference are made of that.
+//! The operator prints its CRD and its `ClusterRole`; charts, manifests and the field reference are made of that.
 //! All but `manifests/install.yaml`, which needs Helm, are compared by `tests/generated.rs` too.
 
 mod reference;

@@ -10,9 +10,16 @@ use anyhow::Result;
 use crate::{r#gen, paths, sh};
 
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Only charts, manifests and examples
+    #[arg(long)]
+    charts: bool,
+}
 
-pub(crate) fn main(_args: &Args) -> Result<()> {
+pub(crate) fn main(args: &Args) -> Result<()> {
+    if args.charts {
+        return charts();
+    }
     format()?;
     clippy()?;
     r#gen::check()?;

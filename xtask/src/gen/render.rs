@@ -22,7 +22,7 @@ pub(crate) fn chart_crd(crd: &str) -> String {
     )
 }
 
-/// The operator's ClusterRole as a template of the chart: the table's rules under the release's name and labels.
+/// The operator's `ClusterRole` as a template of the chart: the table's rules under the release's name and labels.
 ///
 /// # Errors
 /// When the printed role has no `rules:`.

@@ -1,4 +1,4 @@
-//! JSON schemas for kubeconform, made from Kubernetes' own OpenAPI document and from the CRD.
+//! JSON schemas for kubeconform, made from Kubernetes' own `OpenAPI` document and from the CRD.
 //!
 //! The published schemas would need the network; the document lies in the Go module that the local cluster is
 //! built from, so the schemas are always those of the version that the tests run against.
@@ -79,7 +79,7 @@ fn custom(schema: &Value) -> Value {
     schema
 }
 
-/// A schema that refuses fields it does not name, and says in JSON Schema what OpenAPI says by extensions.
+/// A schema that refuses fields it does not name, and says in JSON Schema what `OpenAPI` says by extensions.
 fn strict(schema: &Value) -> Value {
     match schema {
         Value::Array(items) => Value::Array(items.iter().map(strict).collect()),
@@ -91,7 +91,7 @@ fn strict(schema: &Value) -> Value {
 fn strict_object(object: &Map<String, Value>) -> Map<String, Value> {
     let mut result: Map<String, Value> = object
         .iter()
-        .filter(|(name, value)| !name.starts_with("x-") && !(*name == "description" && value.is_string()))
+        .filter(|(name, value)| !(name.starts_with("x-") || *name == "description" && value.is_string()))
         .map(|(name, value)| match (name.as_str(), value) {
             // Below stand names of fields, which may be any word.
             ("properties", Value::Object(fields)) => {
