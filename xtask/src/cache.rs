@@ -1,20 +1,185 @@
 //! Programs built once into `~/.cache/nodeapp-operator/bin/<name>-<version>` from their Go modules.
+//!
+//! A file there is complete or absent: builds happen beside it and are renamed into place. The names carry the
+//! version, and for what is built from this repository a hash of its source, so nothing is ever stale.
 
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+
+use crate::{hash, lock, paths, sh};
+
+/// Kubernetes of the local cluster. 1.34 is the newest whose kubelet accepts cgroup v1.
+pub(crate) const KUBERNETES: &str = "v1.34.4";
+const HELM: &str = "v3.22.0";
+const KUBECONFORM: &str = "v0.8.0";
+/// Version of the cluster's DNS server.
+pub(crate) const COREDNS: &str = "v1.14.7";
+const KIND: &str = "v0.33.0";
+const CARGO_DENY: &str = "0.20.2";
+
+/// The Kubernetes components and kubectl: one program, chosen by its first argument.
+pub(crate) fn kube() -> Result<PathBuf> {
+    let version = KUBERNETES.trim_start_matches('v');
+    let mut parts = version.split('.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let package = "k8s.io/component-base/version";
+    let ldflags = format!(
+        "-s -w -X {package}.gitVersion={KUBERNETES} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} \
+         -X {package}.gitTreeState=clean"
+    );
+    from_source(
+        "kube",
+        version,
+        &["main.go", "go.mod", "go.sum"],
+        ".",
+        &ldflags,
+        "about 5 minutes the first time",
+    )
+}
+
+/// The process that holds the namespaces of a pod; static.
+pub(crate) fn pause() -> Result<PathBuf> {
+    from_source("pause", "1", &["pause/main.go"], "./pause", "-s -w", "a few seconds")
+}
 
 /// The Helm program.
 pub(crate) fn helm() -> Result<PathBuf> {
-    bail!("not built yet")
+    let flags = format!("-s -w -X helm.sh/helm/v3/internal/version.version={HELM}");
+    from_module("helm", "helm.sh/helm/v3/cmd/helm", HELM, &flags, "about a minute the first time")
 }
 
 /// The kubeconform program, which checks manifests against Kubernetes' schemas.
 pub(crate) fn kubeconform() -> Result<PathBuf> {
-    bail!("not built yet")
+    let module = "github.com/yannh/kubeconform/cmd/kubeconform";
+    from_module("kubeconform", module, KUBECONFORM, "-s -w", "a few seconds")
+}
+
+/// The cluster's DNS server; static.
+pub(crate) fn coredns() -> Result<PathBuf> {
+    from_module("coredns", "github.com/coredns/coredns", COREDNS, "-s -w", "about 2 minutes the first time")
+}
+
+/// The kind program, for machines with Docker.
+pub(crate) fn kind() -> Result<PathBuf> {
+    from_module("kind", "sigs.k8s.io/kind", KIND, "-s -w", "a few seconds")
+}
+
+/// The cargo-deny program, which judges the dependency tree.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    from_crate("cargo-deny", CARGO_DENY, "about 5 minutes the first time")
+}
+
+/// The folder all the programs lie in.
+pub(crate) fn programs() -> Result<PathBuf> {
+    Ok(paths::cache()?.join("bin"))
 }
 
 /// A folder with `kubectl` and `helm` under their plain names, to be put in front of PATH.
 pub(crate) fn bin_dir() -> Result<PathBuf> {
-    bail!("not built yet")
+    let programs = [("kubectl", kube()?), ("helm", helm()?)];
+    let key = hash::short(programs.iter().map(|(_, path)| path.as_os_str().as_encoded_bytes()));
+    let dir = paths::cache()?.join("bin").join(format!("tools-{key}"));
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    let _lock = lock_builds()?;
+    let fresh = scratch("tools")?;
+    for (name, target) in &programs {
+        symlink(target, fresh.join(name)).with_context(|| format!("cannot link {name}"))?;
+    }
+    if !dir.is_dir() {
+        std::fs::rename(&fresh, &dir)?;
+    }
+    Ok(dir)
+}
+
+/// Builds a package of `hack/local-cluster`, keyed by the content of `files`.
+fn from_source(
+    name: &str,
+    version: &str,
+    files: &[&str],
+    package: &str,
+    ldflags: &str,
+    long: &str,
+) -> Result<PathBuf> {
+    let module = paths::repo().join("hack/local-cluster");
+    let contents = files
+        .iter()
+        .map(|file| {
+            std::fs::read(module.join(file))
+                .with_context(|| format!("cannot read {file} in {}", module.display()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let key = format!("{name}-{version}-{}", hash::short(contents.iter().map(Vec::as_slice)));
+    build(&key, long, |out| {
+        let mut command = go("build", ldflags);
+        command.current_dir(&module).arg("-o").arg(out.join(name)).arg(package);
+        (command, out.join(name))
+    })
+}
+
+/// Builds a program of a published module at a version, with that module's own go.mod and go.sum.
+fn from_module(name: &str, package: &str, version: &str, ldflags: &str, long: &str) -> Result<PathBuf> {
+    build(&format!("{name}-{}", version.trim_start_matches('v')), long, |out| {
+        let mut command = go("install", ldflags);
+        // Outside of any module, whose requirements would otherwise count.
+        command.current_dir("/").env("GOBIN", out).env("GOFLAGS", "").arg(format!("{package}@{version}"));
+        (command, out.join(name))
+    })
+}
+
+/// Builds a program of a published crate at a version, with that crate's own lock file.
+fn from_crate(name: &str, version: &str, long: &str) -> Result<PathBuf> {
+    build(&format!("{name}-{version}"), long, |out| {
+        let mut command = Command::new(env!("CARGO"));
+        command
+            .current_dir("/")
+            .args(["install", "--locked", "--root"])
+            .arg(out)
+            .arg(format!("{name}@{version}"));
+        (command, out.join("bin").join(name))
+    })
+}
+
+fn go(verb: &str, ldflags: &str) -> Command {
+    let mut command = Command::new("go");
+    // Static, because some of them become the only file of an image; no paths of this machine inside.
+    command.env("CGO_ENABLED", "0").arg(verb).args(["-trimpath", "-buildvcs=false", "-ldflags", ldflags]);
+    command
+}
+
+fn build(key: &str, long: &str, command: impl FnOnce(&Path) -> (Command, PathBuf)) -> Result<PathBuf> {
+    let finished = programs()?.join(key);
+    if finished.is_file() {
+        return Ok(finished);
+    }
+    let _lock = lock_builds()?;
+    if finished.is_file() {
+        return Ok(finished);
+    }
+    let out = scratch(key)?;
+    let (mut command, built) = command(&out);
+    sh::run(&format!("build {key} ({long})"), &mut command)?;
+    std::fs::rename(&built, &finished)
+        .with_context(|| format!("the build of {key} left no {}", built.display()))?;
+    std::fs::remove_dir_all(&out)?;
+    Ok(finished)
+}
+
+fn lock_builds() -> Result<lock::Lock> {
+    lock::take(&programs()?.join(".lock"), "the component cache")
+}
+
+/// An empty folder beside the finished programs, so that renaming stays on one file system. A build that was
+/// killed leaves one behind; the next build under the same name empties it.
+fn scratch(name: &str) -> Result<PathBuf> {
+    let dir = programs()?.join(format!(".build-{name}"));
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir)?;
+    }
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(dir)
 }

@@ -1,36 +1,76 @@
 //! `cargo xtask cluster`: a real Kubernetes for development and tests.
+//!
+//! Three providers under the same commands: a local cluster of this machine's own processes, kind where Docker is,
+//! and any cluster by the context of a kubeconfig, in which nothing but the images is missing.
 
-use std::path::{Path, PathBuf};
+mod addons;
+mod cgroup;
+mod components;
+mod config;
+mod containers;
+mod kind;
+mod layout;
+mod local;
+mod namespaces;
+mod pki;
+mod process;
+mod status;
+
+use std::path::PathBuf;
 use std::process::Command as Process;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use crate::cache;
 use crate::image::Images;
+use crate::{cache, sh};
+use layout::Layout;
 
 /// Which cluster, and how it should look.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Name of the local cluster
+    /// Name of the cluster
     #[arg(long, default_value = "dev")]
     pub(crate) name: String,
-    /// Nodes of the local cluster; 0 is a control plane only
+    /// Nodes of a local cluster, at most 8; 0 is a control plane only
     #[arg(long, default_value_t = 1)]
     pub(crate) nodes: u8,
-    /// Use the existing cluster of this kubeconfig context instead of a local one
+    /// Use the existing cluster of this kubeconfig context instead of one of our own
     #[arg(long)]
     pub(crate) context: Option<String>,
+    /// What the cluster is made of
+    #[arg(long, value_enum, default_value_t, env = "NODEAPP_CLUSTER_PROVIDER")]
+    pub(crate) provider: Provider,
+}
+
+impl Options {
+    /// The local cluster of this name, whatever the machine has otherwise.
+    #[allow(dead_code)]
+    pub(crate) fn local(name: &str, nodes: u8) -> Self {
+        Self { name: name.into(), nodes, context: None, provider: Provider::Local }
+    }
+}
+
+/// Who runs the cluster.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Provider {
+    /// A local cluster of that name if there is one, else kind if Docker answers, else a local cluster
+    #[default]
+    Auto,
+    /// Processes of this machine in namespaces of their own; needs root on Linux
+    Local,
+    /// Kubernetes in Docker, as kind-config.yaml says
+    Kind,
 }
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Start the cluster; does nothing when it runs
+    /// Start the cluster, or repair it; does nothing when it runs
     Up(Options),
     /// Stop it and remove all of it
     Down(Options),
-    /// Show its parts
+    /// Show its parts, their versions and logs; fails when one is dead
     Status(Options),
-    /// Open a shell that talks to it
+    /// Open $SHELL with KUBECONFIG, kubectl and helm
     Shell(Options),
 }
 
@@ -38,9 +78,18 @@ pub(crate) enum Command {
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {
     pub(crate) name: String,
+    /// Holds one cluster, or several when `context` says which.
     pub(crate) kubeconfig: PathBuf,
     /// None: the kubeconfig's current context.
     pub(crate) context: Option<String>,
+    backend: Backend,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Local(Layout),
+    Kind,
+    Existing,
 }
 
 impl Cluster {
@@ -50,6 +99,7 @@ impl Cluster {
     }
 
     /// `helm` for this cluster.
+    #[allow(dead_code)]
     pub(crate) fn helm(&self) -> Result<Process> {
         self.tool("helm", "--kube-context")
     }
@@ -59,14 +109,27 @@ impl Cluster {
         cache::bin_dir()
     }
 
-    /// Makes the images known to every node; those already there are left alone.
-    pub(crate) fn load(&self, _images: &Images) -> Result<()> {
-        bail!("not here yet")
+    /// Makes the images known to every node; those already there under the same digest are left alone.
+    pub(crate) fn load(&self, images: &Images) -> Result<()> {
+        let references = images.references();
+        match &self.backend {
+            Backend::Local(layout) => local::load(layout, &references),
+            Backend::Kind => kind::load(&self.name, &references),
+            Backend::Existing => {
+                sh::say(
+                    "• this cluster is not ours, so its nodes must pull the images: push them to a registry it can \
+                     reach, for instance with `skopeo copy oci:$HOME/.cache/nodeapp-operator/oci:NAME \
+                     docker://REGISTRY/NAME`, for each NAME in target/nodeapp/images.json",
+                );
+                Ok(())
+            }
+        }
     }
 
     fn tool(&self, program: &str, context_flag: &str) -> Result<Process> {
         let mut command = Process::new(self.bin()?.join(program));
         command.env("KUBECONFIG", &self.kubeconfig);
+        without_proxy(&mut command);
         if let Some(context) = &self.context {
             command.args([context_flag, context]);
         }
@@ -74,22 +137,113 @@ impl Cluster {
     }
 }
 
+/// Takes the local clusters' addresses out of what a configured HTTP proxy gets.
+pub(crate) fn without_proxy(command: &mut Process) {
+    for name in ["NO_PROXY", "no_proxy"] {
+        let value = match std::env::var(name) {
+            Ok(value) if !value.is_empty() => format!("{value},198.18.0.0/15"),
+            _ => "198.18.0.0/15,127.0.0.1,localhost".to_owned(),
+        };
+        command.env(name, value);
+    }
+}
+
 /// Starts the cluster, or heals and returns it when it is there.
-pub(crate) fn up(_options: &Options) -> Result<Cluster> {
-    bail!("not here yet")
+pub(crate) fn up(options: &Options) -> Result<Cluster> {
+    if let Some(context) = &options.context {
+        return existing(&options.name, context);
+    }
+    if uses_kind(options)? {
+        kind::up(&options.name)?;
+    } else {
+        local::up(&options.name, options.nodes)?;
+    }
+    running(options)
 }
 
 /// Removes the cluster and everything that belongs to it. Removing what is not there succeeds.
-pub(crate) fn down(_options: &Options) -> Result<()> {
-    bail!("not here yet")
+pub(crate) fn down(options: &Options) -> Result<()> {
+    if options.context.is_some() {
+        bail!("`--context` names a cluster that is not ours; it stays as it is");
+    }
+    if uses_kind(options)? { kind::down(&options.name) } else { local::down(&options.name) }
+}
+
+/// The cluster of these options, without starting or checking it.
+fn running(options: &Options) -> Result<Cluster> {
+    let name = options.name.clone();
+    if let Some(context) = &options.context {
+        return existing(&name, context);
+    }
+    if uses_kind(options)? {
+        let kubeconfig = kind::kubeconfig(&name)?;
+        return Ok(Cluster { name, kubeconfig, context: None, backend: Backend::Kind });
+    }
+    let layout = local::find(&name)?.with_context(|| {
+        format!("there is no cluster {name}; `cargo xtask cluster up --name {name}` starts it")
+    })?;
+    Ok(Cluster { name, kubeconfig: layout.kubeconfig(), context: None, backend: Backend::Local(layout) })
+}
+
+fn uses_kind(options: &Options) -> Result<bool> {
+    Ok(match options.provider {
+        Provider::Local => false,
+        Provider::Kind => true,
+        Provider::Auto => local::find(&options.name)?.is_none() && kind::usable(),
+    })
+}
+
+fn existing(name: &str, context: &str) -> Result<Cluster> {
+    let kubeconfig = match std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".kube/config"),
+    };
+    let cluster =
+        Cluster { name: name.into(), kubeconfig, context: Some(context.into()), backend: Backend::Existing };
+    sh::output(cluster.kubectl()?.args(["get", "--raw", "/readyz"]))
+        .with_context(|| format!("the cluster of the context {context} does not answer"))?;
+    sh::say(&format!("• using the cluster of the context {context} as it is"));
+    Ok(cluster)
+}
+
+fn show_status(options: &Options) -> Result<()> {
+    let cluster = running(options)?;
+    let Backend::Local(layout) = &cluster.backend else {
+        println!("kubeconfig  {}", cluster.kubeconfig.display());
+        return sh::run_shown(cluster.kubectl()?.args(["get", "nodes", "-o", "wide"]));
+    };
+    let (page, healthy) = status::page(layout)?;
+    print!("{page}");
+    if !healthy {
+        bail!("the cluster {} is not whole", cluster.name);
+    }
+    println!();
+    sh::run_shown(cluster.kubectl()?.args(["get", "nodes,pods", "--all-namespaces", "-o", "wide"]))
+}
+
+fn open_shell(options: &Options) -> Result<()> {
+    let cluster = running(options)?;
+    let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
+    let mut path = vec![cluster.bin()?];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let mut command = Process::new(shell);
+    command.env("KUBECONFIG", &cluster.kubeconfig).env("PATH", std::env::join_paths(path)?);
+    without_proxy(&mut command);
+    sh::say(&format!("• kubectl and helm talk to the cluster {}; `exit` leaves", cluster.name));
+    // How the person's last command ended is no result of ours.
+    command.status().context("cannot start $SHELL")?;
+    Ok(())
 }
 
 pub(crate) fn main(command: &Command) -> Result<()> {
     match command {
         Command::Up(options) => {
-            up(options).map(|cluster| println!("{}", Path::new(&cluster.kubeconfig).display()))
+            let cluster = up(options)?;
+            println!("export KUBECONFIG={}", cluster.kubeconfig.display());
+            Ok(())
         }
         Command::Down(options) => down(options),
-        Command::Status(_) | Command::Shell(_) => bail!("not here yet"),
+        Command::Status(options) => show_status(options),
+        Command::Shell(options) => open_shell(options),
     }
 }

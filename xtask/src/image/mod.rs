@@ -49,17 +49,20 @@ pub(crate) struct Images {
     pub(crate) runner: String,
     pub(crate) load: String,
     pub(crate) hello: String,
+    /// The default Node image with `tests/e2e/apps` at `/app`.
+    pub(crate) apps: String,
     pub(crate) redis: String,
     /// Major version to reference; the image's user is root, `node` (1000) exists.
     pub(crate) node: BTreeMap<String, String>,
-    /// `root`, `node`, `numeric`: the default Node image with `USER` unset, `node` and `1000:1000`.
+    /// `root`, `node`, `numeric`: the image `apps` with `USER` unset, `node` and `1000:1000`.
     pub(crate) users: BTreeMap<String, String>,
 }
 
 impl Images {
     /// Writes `target/nodeapp/images.json`, and `values.json` with which Helm installs these very images.
     pub(crate) fn save(&self) -> Result<()> {
-        let values = serde_json::json!({"image": values(&self.operator), "runner": {"image": values(&self.runner)}});
+        let values =
+            serde_json::json!({"image": values(&self.operator), "runner": {"image": values(&self.runner)}});
         let path = paths::images_json();
         std::fs::create_dir_all(paths::output())?;
         std::fs::write(paths::helm_values(), serde_json::to_vec_pretty(&values)?)?;
@@ -69,7 +72,7 @@ impl Images {
 
     /// Every image once.
     pub(crate) fn references(&self) -> Vec<&str> {
-        let mut all = vec![&*self.operator, &*self.runner, &*self.load, &*self.hello, &*self.redis];
+        let mut all = vec![&*self.operator, &*self.runner, &*self.load, &*self.hello, &*self.apps, &*self.redis];
         all.extend(self.node.values().chain(self.users.values()).map(String::as_str));
         all.sort_unstable();
         all.dedup();
@@ -110,7 +113,7 @@ pub(crate) fn build_all(options: &Options) -> Result<Images> {
     for major in majors {
         images.node.insert(major.to_string(), base::node(&store, major)?);
     }
-    images.users = base::node_by_user(&store)?;
+    (images.apps, images.users) = project::apps(&store)?;
     images.hello = project::hello(&store)?;
     (images.operator, images.runner, images.load) = project::images(&store, &binaries)?;
     store.prune()?;

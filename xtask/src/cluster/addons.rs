@@ -1,0 +1,112 @@
+//! What runs in the cluster from its start: names for Services, and the API server's right to use the kubelets.
+
+use serde_json::{Value, json};
+
+use super::layout::{DNS_SERVICE, DOMAIN};
+
+/// The objects to apply, as one List. Without nodes there is nothing to resolve names for.
+pub(crate) fn objects(nodes: u8, coredns_image: &str) -> String {
+    let mut items = vec![kubelet_access()];
+    if nodes > 0 {
+        items.extend(dns(coredns_image));
+    }
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+/// `kubectl logs`, `exec` and `port-forward` go through the API server to the kubelet, which asks who may.
+fn kubelet_access() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": "nodeapp-local:apiserver-to-kubelets"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
+        "subjects": [{
+            "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "kube-apiserver-kubelet-client",
+        }],
+    })
+}
+
+fn dns(image: &str) -> Vec<Value> {
+    let meta = json!({"name": "coredns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}});
+    vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "system:coredns"},
+            "rules": [
+                {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
+                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+            ],
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": "system:coredns"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:coredns"},
+            "subjects": [{"kind": "ServiceAccount", "name": "coredns", "namespace": "kube-system"}],
+        }),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"Corefile": corefile()}}),
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
+            "spec": {
+                "clusterIP": DNS_SERVICE.to_string(), "selector": {"k8s-app": "kube-dns"},
+                "ports": [
+                    {"name": "dns", "protocol": "UDP", "port": 53, "targetPort": 1053},
+                    {"name": "dns-tcp", "protocol": "TCP", "port": 53, "targetPort": 1053},
+                ],
+            },
+        }),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta,
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}, "template": {
+                "metadata": {"labels": {"k8s-app": "kube-dns"}},
+                "spec": dns_pod(image),
+            }},
+        }),
+    ]
+}
+
+fn dns_pod(image: &str) -> Value {
+    json!({
+        "serviceAccountName": "coredns", "priorityClassName": "system-cluster-critical", "dnsPolicy": "Default",
+        // It keeps no state and drains nothing: no reason to wait for it.
+        "terminationGracePeriodSeconds": 1,
+        "tolerations": [{"operator": "Exists"}],
+        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{
+            "name": "coredns", "image": image, "imagePullPolicy": "Never", "args": ["-conf", "/etc/coredns/Corefile"],
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "170Mi"}},
+            "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
+            "securityContext": {
+                "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns", "readOnly": true}],
+        }],
+        "volumes": [{"name": "config", "configMap": {"name": "coredns"}}],
+    })
+}
+
+/// There is no resolver to forward to, so a foreign name does not exist, at once and without a time-out.
+fn corefile() -> String {
+    format!(
+        ".:1053 {{\n  errors\n  health :8080\n  ready :8181\n  kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{\n    \
+         pods insecure\n    fallthrough in-addr.arpa ip6.arpa\n    ttl 5\n  }}\n  prometheus :9153\n  cache 5\n  \
+         template ANY ANY . {{\n    rcode NXDOMAIN\n  }}\n}}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dns_answers_where_the_kubelet_tells_pods_to_ask() {
+        let list: Value = serde_json::from_str(&objects(1, "localhost/coredns:1")).expect("JSON");
+        let items = list["items"].as_array().expect("items");
+        let service = items.iter().find(|item| item["kind"] == "Service").expect("a Service");
+        assert_eq!(service["spec"]["clusterIP"], "10.96.0.10");
+    }
+
+    #[test]
+    fn control_plane_alone_gets_no_pods() {
+        assert!(!objects(0, "localhost/coredns:1").contains("Deployment"));
+    }
+}

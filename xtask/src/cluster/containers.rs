@@ -1,0 +1,118 @@
+//! Images in the containerd of a node.
+
+use std::io::{BufWriter, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::process::enter;
+use crate::image::oci::Store;
+use crate::sh;
+
+/// Waits until the containerd behind this holder answers.
+pub(crate) fn await_runtime(holder: i32) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        match sh::output(ctr(holder).args(["version"])) {
+            Ok(_) => return Ok(()),
+            Err(error) if started.elapsed() > Duration::from_secs(30) => {
+                return Err(error.context("containerd does not answer"));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Imports those of the images that the node does not have under the same digest. Returns how many these were.
+pub(crate) fn import(store: &Store, holder: i32, references: &[&str]) -> Result<usize> {
+    let present = sh::output(ctr(holder).args(["images", "list"]))?;
+    let mut missing = Vec::new();
+    for reference in references {
+        let digest = store.digest(reference)?;
+        if !missing.contains(reference) && !has(&present, reference, &digest) {
+            missing.push(*reference);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    let mut child = ctr(holder)
+        .args(["images", "import", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start ctr")?;
+    let mut pipe = BufWriter::with_capacity(1 << 20, child.stdin.take().context("ctr takes no input")?);
+    let written = store.export(&missing, &mut pipe).and_then(|()| Ok(pipe.flush()?));
+    drop(pipe);
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("containerd does not take the images: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    written?;
+    await_kubelet_knows(holder, &missing)?;
+    Ok(missing.len())
+}
+
+/// The part of containerd that serves the kubelet learns of an import by an event, shortly afterwards; it labels
+/// the images it knows.
+fn await_kubelet_knows(holder: i32, references: &[&str]) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let present = sh::output(ctr(holder).args(["images", "list"]))?;
+        if references.iter().all(|reference| managed(&present, reference)) {
+            return Ok(());
+        }
+        if started.elapsed() > Duration::from_secs(20) {
+            bail!("the kubelet's part of containerd did not take over the imported images:\n{present}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Whether the listing of `ctr images list` has this reference with this digest.
+fn has(listing: &str, reference: &str, digest: &str) -> bool {
+    listing.lines().any(|line| {
+        let mut columns = line.split_whitespace();
+        columns.next() == Some(reference) && columns.nth(1) == Some(digest)
+    })
+}
+
+fn managed(listing: &str, reference: &str) -> bool {
+    listing.lines().any(|line| {
+        line.split_whitespace().next() == Some(reference) && line.contains("io.cri-containerd.image=managed")
+    })
+}
+
+fn ctr(holder: i32) -> Command {
+    let words = enter(holder);
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).args(["ctr", "--namespace", "k8s.io"]);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTING: &str = "\
+REF                  TYPE                                       DIGEST     SIZE     PLATFORMS   LABELS
+localhost/node:22    application/vnd.oci.image.manifest.v1+json sha256:aa  98.0 MiB linux/amd64 io.cri-containerd.image=managed
+localhost/pause:1    application/vnd.oci.image.manifest.v1+json sha256:bb  1.4 MiB  linux/amd64 -
+";
+
+    #[test]
+    fn image_of_the_same_name_with_other_content_is_imported_again() {
+        assert!(has(LISTING, "localhost/node:22", "sha256:aa"));
+        assert!(!has(LISTING, "localhost/node:22", "sha256:cc"));
+        assert!(!has(LISTING, "localhost/node:2", "sha256:aa"));
+    }
+
+    #[test]
+    fn import_counts_once_the_kubelet_can_see_it() {
+        assert!(managed(LISTING, "localhost/node:22"));
+        assert!(!managed(LISTING, "localhost/pause:1"));
+    }
+}

@@ -1,0 +1,410 @@
+//! The local cluster: `up`, `down` and `status` over the parts beside this file.
+//!
+//! A first `up` that does not finish leaves no mark of completeness, and the next `up` or `down` removes what there
+//! is and starts over. A later `up` only starts what has died.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::cgroup::Groups;
+use super::components::{self, Component};
+use super::config::{self, Pems};
+use super::layout::{self, Layout, MAX_NODES};
+use super::{addons, containers, namespaces, pki, process};
+use crate::image::oci::Store;
+use crate::image::{self, SystemImages};
+use crate::sh::Step;
+use crate::{cache, deps, lock, paths, sh};
+
+/// Generous: on a busy machine everything takes its time, and each wait ends as soon as it can.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Starts the cluster, or heals it. Returns its layout.
+pub(crate) fn up(name: &str, nodes: u8) -> Result<Layout> {
+    require_root("up")?;
+    check(name, nodes)?;
+    deps::require(deps::CLUSTER)?;
+    let kube = cache::kube()?;
+    cache::bin_dir()?;
+    let images = image::system()?;
+    let _lock = lock_cluster(name)?;
+    match find(name)? {
+        Some(layout) if intact(&layout) => {
+            if layout.nodes < nodes {
+                bail!(
+                    "the cluster {name} runs with {} nodes; `cargo xtask cluster down --name {name}` first",
+                    layout.nodes
+                );
+            }
+            heal(&layout, &kube, &images)?;
+            Ok(layout)
+        }
+        Some(layout) => {
+            sh::say("• an earlier start did not finish, or the machine was restarted: clearing that away");
+            destroy(name, Some(&layout))?;
+            create(name, nodes, &kube, &images)
+        }
+        None => {
+            destroy(name, None)?;
+            create(name, nodes, &kube, &images)
+        }
+    }
+}
+
+/// Removes everything of the cluster; succeeds when there is nothing.
+pub(crate) fn down(name: &str) -> Result<()> {
+    require_root("down")?;
+    check(name, 0)?;
+    let _lock = lock_cluster(name)?;
+    let layout = find(name)?;
+    if layout.is_none() && !dir(name)?.exists() && !Groups::new(format!("nodeapp-{name}")).exist() {
+        sh::say(&format!("there is no cluster {name}"));
+        return Ok(());
+    }
+    let step = Step::start(format!("stop the cluster {name} and remove it"));
+    destroy(name, layout.as_ref())?;
+    step.done();
+    Ok(())
+}
+
+/// The layout of a cluster that was started, complete or not.
+pub(crate) fn find(name: &str) -> Result<Option<Layout>> {
+    let file = dir(name)?.join("cluster.json");
+    match fs::read(&file) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+    }
+}
+
+/// Makes the images known to every node.
+pub(crate) fn load(layout: &Layout, references: &[&str]) -> Result<()> {
+    let store = Store::open()?;
+    for node in 0..layout.nodes {
+        let Some(holder) = process::alive(layout, &namespaces::holder_name(node)) else {
+            bail!("node {} is not running; `cargo xtask cluster up --name {}`", node + 1, layout.name);
+        };
+        let step = Step::start(format!("load {} images into {}", references.len(), layout.node_name(node)));
+        let count = containers::import(&store, holder, references)?;
+        step.done_with(&if count == 0 { "all there".into() } else { format!("{count} new") });
+    }
+    Ok(())
+}
+
+/// The file name of the Kubernetes program, as it is called inside.
+pub(crate) fn program(kube: &Path) -> String {
+    kube.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn create(name: &str, nodes: u8, kube: &Path, images: &SystemImages) -> Result<Layout> {
+    let step = Step::start(format!("start the cluster {name}: {}", size(nodes)));
+    let layout = claim(name, nodes)?;
+    pki::write(&layout)?;
+    write_configs(&layout, images)?;
+    Groups::new(layout.control_group()).create()?;
+    namespaces::create(&layout, &cache::programs()?)?;
+    let program = program(kube);
+    for component in components::base(&layout) {
+        launch(&layout, &component)?;
+    }
+    launch(&layout, &components::api_server(&layout, &program))?;
+    import_system_images(&layout, images)?;
+    await_api_server(&layout, &program)?;
+    sh::say("  … the API server answers");
+    for component in components::clients(&layout, &program) {
+        launch(&layout, &component)?;
+    }
+    apply_addons(&layout, images)?;
+    await_usable(&layout, &program)?;
+    fs::write(layout.complete(), "")?;
+    step.done();
+    Ok(layout)
+}
+
+fn heal(layout: &Layout, kube: &Path, images: &SystemImages) -> Result<()> {
+    let program = program(kube);
+    let mut dead = Vec::new();
+    for component in components::all(layout, &program) {
+        if process::alive(layout, &component.name).is_some() {
+            continue;
+        }
+        // The pods' supervisors live in containerd's group, and outlive it on purpose.
+        if !component.name.starts_with("containerd") {
+            Groups::new(layout.control_group()).kill_component(&component.name)?;
+        }
+        sh::say(&format!(
+            "• {} has died, starting it again (its log: {})",
+            component.name,
+            layout.log(&component.name).display()
+        ));
+        launch(layout, &component)?;
+        dead.push(component.name);
+    }
+    let step = Step::start(format!("check the cluster {}", layout.name));
+    import_system_images(layout, images)?;
+    await_api_server(layout, &program)?;
+    if !dead.is_empty() {
+        apply_addons(layout, images)?;
+    }
+    await_usable(layout, &program)?;
+    step.done_with(if dead.is_empty() { "already running" } else { "running again" });
+    Ok(())
+}
+
+/// Whether a start once finished and the namespaces are still there, so that it can be healed.
+fn intact(layout: &Layout) -> bool {
+    layout.complete().exists()
+        && (0..layout.sets()).all(|node| process::alive(layout, &namespaces::holder_name(node)).is_some())
+}
+
+fn destroy(name: &str, layout: Option<&Layout>) -> Result<()> {
+    Groups::new(format!("nodeapp-{name}")).destroy()?;
+    if let Some(layout) = layout {
+        namespaces::remove(layout)?;
+    }
+    let dir = dir(name)?;
+    if dir.exists() {
+        // Incomplete from now on, should this be interrupted.
+        let _ = fs::remove_file(dir.join("complete"));
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    Ok(())
+}
+
+/// Takes an address range nobody else has and writes down who has it.
+fn claim(name: &str, nodes: u8) -> Result<Layout> {
+    let root = clusters()?;
+    let _lock = lock::take(&root.join(".lock"), "the list of clusters")?;
+    let mut taken = slots_in_use_on_host()?;
+    for entry in fs::read_dir(&root)?.flatten() {
+        let other = entry.file_name().to_string_lossy().into_owned();
+        if layout::valid_name(&other) {
+            taken.extend(find(&other)?.map(|layout| layout.slot));
+        }
+    }
+    let slot = layout::free_slot(&taken).context(
+        "all address ranges for local clusters are taken; stop one with `cargo xtask cluster down`",
+    )?;
+    let layout = Layout { name: name.into(), slot, nodes, dir: dir(name)? };
+    fs::create_dir_all(&layout.dir)?;
+    let part = layout.dir.join(".cluster.json");
+    fs::write(&part, serde_json::to_vec_pretty(&layout)?)?;
+    fs::rename(part, layout.dir.join("cluster.json"))?;
+    Ok(layout)
+}
+
+/// Ranges that the machine uses for something else, or for a cluster of another user.
+fn slots_in_use_on_host() -> Result<Vec<u8>> {
+    let addresses = sh::output(Command::new("ip").args(["-4", "-oneline", "address", "show"]))?;
+    Ok(slots_in(&addresses))
+}
+
+fn slots_in(addresses: &str) -> Vec<u8> {
+    addresses
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("198.18."))
+        .filter_map(|rest| rest.split('.').next()?.parse().ok())
+        .collect()
+}
+
+fn write_configs(layout: &Layout, images: &SystemImages) -> Result<()> {
+    let context = format!("nodeapp-{}", layout.name);
+    let users = [("admin", "kubeconfig"), ("controller-manager", "controller-manager.kubeconfig")];
+    let more = [("scheduler", "scheduler.kubeconfig"), ("proxy", "proxy.kubeconfig")];
+    for (user, file) in users.into_iter().chain(more) {
+        write_kubeconfig(layout, &context, user, &layout.dir.join(file))?;
+    }
+    for node in 0..layout.nodes {
+        let dir = layout.dir.join(format!("node-{}", node + 1));
+        fs::create_dir_all(dir.join("cni"))?;
+        fs::write(dir.join("kubelet.json"), config::kubelet(node))?;
+        fs::write(dir.join("proxy.json"), config::proxy(layout, node))?;
+        fs::write(dir.join("containerd.toml"), config::containerd(&images.pause, node))?;
+        fs::write(dir.join("cni/10-pods.conflist"), config::cni(node))?;
+        write_kubeconfig(
+            layout,
+            &context,
+            &format!("kubelet-{}", node + 1),
+            &dir.join("kubelet.kubeconfig"),
+        )?;
+    }
+    Ok(())
+}
+
+fn write_kubeconfig(layout: &Layout, context: &str, user: &str, file: &PathBuf) -> Result<()> {
+    let pem = |name: String| {
+        let path = layout.dir.join("pki").join(name);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let pems = Pems {
+        authority: pem("ca.crt".into())?,
+        certificate: pem(format!("{user}.crt"))?,
+        key: pem(format!("{user}.key"))?,
+    };
+    pki::write_private(file, &config::kubeconfig(context, &layout.api_url(), &pems))
+}
+
+fn launch(layout: &Layout, component: &Component) -> Result<()> {
+    let Some(holder) = process::alive(layout, &namespaces::holder_name(component.node)) else {
+        bail!(
+            "the namespaces for {} are gone; `cargo xtask cluster down` clears the rest away",
+            component.name
+        );
+    };
+    process::start_inside(layout, holder, &component.name, &component.argv)?;
+    Ok(())
+}
+
+fn import_system_images(layout: &Layout, images: &SystemImages) -> Result<()> {
+    if layout.nodes == 0 {
+        return Ok(());
+    }
+    let store = Store::open()?;
+    for node in 0..layout.nodes {
+        if let Some(holder) = process::alive(layout, &namespaces::holder_name(node)) {
+            containers::await_runtime(holder)?;
+            containers::import(&store, holder, &[&images.pause, &images.coredns])?;
+        }
+    }
+    Ok(())
+}
+
+fn await_api_server(layout: &Layout, program: &str) -> Result<()> {
+    await_until(layout, program, "the API server is ready", || {
+        sh::output(kubectl(layout)?.args(["get", "--raw", "/readyz"])).map(drop)
+    })
+}
+
+fn apply_addons(layout: &Layout, images: &SystemImages) -> Result<()> {
+    let objects = addons::objects(layout.nodes, &images.coredns);
+    await_until(layout, "", "the cluster's own objects are applied", || {
+        let mut command = kubectl(layout)?;
+        command.args(["apply", "--server-side", "--force-conflicts", "-f", "-"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("kubectl")?;
+        child.stdin.take().context("kubectl takes no input")?.write_all(objects.as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    })
+}
+
+/// Nodes ready, names resolved, and service accounts made: what the first pod needs.
+fn await_usable(layout: &Layout, program: &str) -> Result<()> {
+    let nodes: Vec<String> =
+        (0..layout.nodes).map(|node| format!("node/{}", layout.node_name(node))).collect();
+    await_until(layout, program, "service accounts are made", || {
+        sh::output(kubectl(layout)?.args(["get", "serviceaccount/default"])).map(drop)
+    })?;
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    await_until(layout, program, "the nodes are ready", || {
+        sh::output(kubectl(layout)?.args(["wait", "--for=condition=Ready", "--timeout=2s"]).args(&nodes))
+            .map(drop)
+    })?;
+    await_until(layout, program, "names are resolved", || {
+        let what = ["rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=2s"];
+        sh::output(kubectl(layout)?.args(what)).map(drop)
+    })
+}
+
+fn kubectl(layout: &Layout) -> Result<Command> {
+    let mut command = Command::new(cache::bin_dir()?.join("kubectl"));
+    command.env("KUBECONFIG", layout.kubeconfig());
+    super::without_proxy(&mut command);
+    Ok(command)
+}
+
+/// Tries until it works. Gives up at once when a component has died, and shows the end of its log.
+fn await_until(
+    layout: &Layout,
+    program: &str,
+    what: &str,
+    mut attempt: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let Err(error) = attempt() else { return Ok(()) };
+        let all = components::all(layout, program);
+        // Those that were not started yet have no file with their process id.
+        let dead =
+            all.iter().find(|c| layout.pid(&c.name).exists() && process::alive(layout, &c.name).is_none());
+        if let Some(component) = dead {
+            let log = layout.log(&component.name);
+            bail!("{} has died. The end of {}:\n{}", component.name, log.display(), sh::tail(&log, 15));
+        }
+        if started.elapsed() > PATIENCE {
+            let dir = layout.dir.join("log");
+            return Err(error.context(format!(
+                "after {} s it is still not so that {what}; the logs are in {}",
+                PATIENCE.as_secs(),
+                dir.display()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn check(name: &str, nodes: u8) -> Result<()> {
+    if !layout::valid_name(name) {
+        bail!("`{name}` cannot be the name of a cluster: a-z, 0-9 and - inside, at most 30 characters");
+    }
+    if nodes > MAX_NODES {
+        bail!("{nodes} nodes are too many, at most {MAX_NODES}");
+    }
+    Ok(())
+}
+
+fn require_root(verb: &str) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    bail!(
+        "the local cluster needs root, for namespaces, mounts and control groups: run `sudo -E cargo xtask cluster \
+         {verb}`, or use kind (`--provider kind`, needs Docker) or a cluster of yours (`--context NAME`)"
+    )
+}
+
+fn lock_cluster(name: &str) -> Result<lock::Lock> {
+    lock::take(&clusters()?.join(format!(".{name}.lock")), &format!("the cluster {name}"))
+}
+
+fn clusters() -> Result<PathBuf> {
+    Ok(paths::cache()?.join("clusters"))
+}
+
+fn dir(name: &str) -> Result<PathBuf> {
+    Ok(clusters()?.join(name))
+}
+
+fn size(nodes: u8) -> String {
+    match nodes {
+        0 => "control plane only".into(),
+        1 => "one node".into(),
+        _ => format!("{nodes} nodes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn range_the_machine_uses_already_is_left_alone() {
+        let addresses =
+            "1: lo inet 127.0.0.1/8 scope host lo\n7: nodeapp4 inet 198.18.4.1/24 scope global nodeapp4";
+        assert_eq!(slots_in(addresses), [4]);
+    }
+}

@@ -1,0 +1,111 @@
+//! Images of what this repository holds: operator, runner, load probe, example.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::base::{self, DEFAULT_NODE};
+use super::oci::{Blob, Entry, Run, Store, Tree, add_folder};
+use crate::{hash, paths, sh};
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// A static program of the workspace.
+struct Program {
+    package: &'static str,
+    name: &'static str,
+    profile: &'static str,
+    /// What the image does when nothing else is said.
+    cmd: &'static [&'static str],
+}
+
+const PROGRAMS: [Program; 3] = [
+    Program { package: "nodeapp-operator", name: "nodeapp-operator", profile: "release", cmd: &["run"] },
+    Program { package: "nodeapp-runner", name: "nodeapp-runner", profile: "runner", cmd: &[] },
+    Program { package: "nodeapp-load", name: "nodeapp-load", profile: "release", cmd: &[] },
+];
+
+/// Builds the programs, each alone, because Cargo unites the features of what it builds together.
+pub(crate) fn binaries() -> Result<Vec<PathBuf>> {
+    PROGRAMS.iter().map(build).collect()
+}
+
+/// The images of the built programs: operator, runner, load probe.
+pub(crate) fn images(store: &Store, binaries: &[PathBuf]) -> Result<(String, String, String)> {
+    let mut references = Vec::new();
+    for (program, binary) in PROGRAMS.iter().zip(binaries) {
+        let repository = format!("localhost/{}", program.name);
+        references.push(base::one_program(store, &repository, program.name, binary, program.cmd)?);
+    }
+    let mut all = references.into_iter();
+    let mut next = || all.next().context("a program was not built");
+    Ok((next()?, next()?, next()?))
+}
+
+/// `localhost/nodeapp-example-hello:1.0.0`: the default Node image with `examples/hello` at `/app`.
+pub(crate) fn hello(store: &Store) -> Result<String> {
+    let layer = app_layer(store, "hello", "examples/hello")?;
+    let reference = "localhost/nodeapp-example-hello:1.0.0".to_owned();
+    app_image(store, &reference, layer, "")?;
+    Ok(reference)
+}
+
+/// The apps of the end-to-end tests, and the same image with `USER` in the three ways Dockerfiles set it.
+pub(crate) fn apps(store: &Store) -> Result<(String, BTreeMap<String, String>)> {
+    let layer = app_layer(store, "apps", "tests/e2e/apps")?;
+    let reference = format!("localhost/nodeapp-e2e-apps:{}", base::tag(&layer));
+    app_image(store, &reference, layer.clone(), "")?;
+    let mut by_user = BTreeMap::new();
+    for (name, user) in [("root", ""), ("node", "node"), ("numeric", "1000:1000")] {
+        let reference = format!("{reference}-user-{name}");
+        app_image(store, &reference, layer.clone(), user)?;
+        by_user.insert(name.to_owned(), reference);
+    }
+    Ok((reference, by_user))
+}
+
+fn app_layer(store: &Store, name: &str, folder: &str) -> Result<Blob> {
+    let mut tree = Tree::new();
+    add_folder(&mut tree, &paths::repo().join(folder), "app")?;
+    let key = format!("{name}-{}", content_key(&tree)?);
+    match store.layer_of(&key) {
+        Some(layer) => Ok(layer),
+        None => store.layer(&key, &tree),
+    }
+}
+
+fn app_image(store: &Store, reference: &str, layer: Blob, user: &str) -> Result<()> {
+    let run = Run { working_dir: "/app".into(), ..base::node_run(DEFAULT_NODE, user) };
+    store.image(reference, &[base::node_layer(store, DEFAULT_NODE)?, layer], &run).map(drop)
+}
+
+/// Names and contents of a small tree.
+fn content_key(tree: &Tree) -> Result<String> {
+    let mut parts = Vec::new();
+    for (path, entry) in tree {
+        parts.push(path.clone().into_bytes());
+        let (mode, content) = match entry {
+            Entry::File { source, mode } => {
+                (*mode, std::fs::read(source).with_context(|| format!("cannot read {}", source.display()))?)
+            }
+            other => (0, format!("{other:?}").into_bytes()),
+        };
+        parts.push(mode.to_be_bytes().to_vec());
+        parts.push(content);
+    }
+    Ok(hash::short(parts.iter().map(Vec::as_slice)))
+}
+
+fn build(program: &Program) -> Result<PathBuf> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(paths::repo())
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        // Another target folder than that of `cargo xtask` itself would be needed if flags were shared.
+        .args(["build", "--quiet", "--locked", "--target", TARGET, "--profile", program.profile])
+        .args(["--package", program.package, "--bin", program.name]);
+    sh::run(&format!("build {} (static)", program.name), &mut command)?;
+    Ok(paths::target().join(TARGET).join(program.profile).join(program.name))
+}
