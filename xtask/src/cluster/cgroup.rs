@@ -1,5 +1,5 @@
 //! Control groups, which find every process of a cluster: daemons are born into
-//! `nodeapp-<name>/system/<component>`, and the kubelet puts the pods into `nodeapp-<name>/kubepods`. Membership
+//! `nodeapp-<name>/system/<component>`, the kubelets put their pods below `nodeapp-<name>/node-<n>`. Membership
 //! is inherited and cannot be left by accident, so nothing is ever ended by its name.
 
 use std::fs;
@@ -28,25 +28,6 @@ impl Groups {
     /// The group a daemon is born into. Its `cgroup.procs` takes process ids.
     pub(crate) fn of_component(&self, component: &str) -> PathBuf {
         tracking().join(&self.name).join("system").join(component)
-    }
-
-    /// Makes the cluster's group in every hierarchy, since the kubelet wants its `cgroupRoot` in each.
-    pub(crate) fn create(&self) -> Result<()> {
-        for hierarchy in hierarchies() {
-            let group = hierarchy.join(&self.name);
-            fs::create_dir_all(&group)
-                .with_context(|| format!("cannot make the control group {}", group.display()))?;
-            // Version 1 refuses processes in a cpuset that names no CPU; the kubelet fills only its own.
-            for file in ["cpuset.cpus", "cpuset.mems"] {
-                if let Ok(value) = fs::read(hierarchy.join(file))
-                    && hierarchy.join("tasks").exists()
-                {
-                    fs::write(group.join(file), value)?;
-                }
-            }
-            enable_controllers(&hierarchy, &group);
-        }
-        Ok(())
     }
 
     /// Makes the group of a daemon.
@@ -91,6 +72,45 @@ impl Groups {
     }
 }
 
+/// Makes a group in every hierarchy, since the kubelet wants its `cgroupRoot` in each. `path` is relative.
+pub(crate) fn create(path: &str) -> Result<()> {
+    for hierarchy in hierarchies() {
+        let mut level = hierarchy.clone();
+        for part in path.split('/') {
+            let parent = level.clone();
+            level.push(part);
+            fs::create_dir_all(&level)
+                .with_context(|| format!("cannot make the control group {}", level.display()))?;
+            inherit_processors(&parent, &level)?;
+            hand_down_controllers(&parent);
+        }
+    }
+    Ok(())
+}
+
+/// Version 1 refuses processes in a cpuset that names no processor.
+fn inherit_processors(parent: &Path, group: &Path) -> Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        // Version 2 has no `tasks`, and its empty cpuset means that of the parent.
+        if group.join("tasks").exists()
+            && let Ok(value) = fs::read(parent.join(file))
+        {
+            fs::write(group.join(file), value)
+                .with_context(|| format!("cannot set {file} of the control group {}", group.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Version 2: each level must hand its controllers down before the kubelet can use them below.
+fn hand_down_controllers(group: &Path) {
+    let controllers = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+    for controller in controllers.split_whitespace() {
+        // One that cannot be handed down is missed by the kubelet, which then names it.
+        let _ = fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"));
+    }
+}
+
 /// Version 2 has one hierarchy; version 1 one per controller, and perhaps one of version 2 beside them.
 fn hierarchies() -> Vec<PathBuf> {
     let root = Path::new(ROOT);
@@ -115,20 +135,6 @@ fn tracking() -> PathBuf {
 
 fn unified(root: &Path) -> bool {
     root.join("cgroup.controllers").exists()
-}
-
-/// Version 2: the controllers must be handed down on each level before the kubelet can use them.
-fn enable_controllers(hierarchy: &Path, group: &Path) {
-    let Ok(controllers) = fs::read_to_string(group.parent().unwrap_or(hierarchy).join("cgroup.controllers"))
-    else {
-        return;
-    };
-    for controller in controllers.split_whitespace() {
-        for level in [hierarchy, group] {
-            // One that cannot be handed down is missed by the kubelet, which then names it.
-            let _ = fs::write(level.join("cgroup.subtree_control"), format!("+{controller}"));
-        }
-    }
 }
 
 fn processes(group: &Path) -> Vec<i32> {
@@ -222,7 +228,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("folder");
         let root = group(dir.path(), "nodeapp-dev", "");
         group(&root, "system", "11\n");
-        group(&root, "kubepods/besteffort/pod1", "12\n13\n");
+        group(&root, "node-1/kubepods/besteffort/pod1", "12\n13\n");
         let mut found = tree(&root);
         found.sort_unstable();
         assert_eq!(found, [11, 12, 13]);

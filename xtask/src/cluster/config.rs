@@ -35,7 +35,7 @@ pub(crate) struct Pems {
     pub(crate) key: String,
 }
 
-pub(crate) fn kubelet(node: u8) -> String {
+pub(crate) fn kubelet(layout: &Layout, node: u8) -> String {
     let pki = format!("{INSIDE}/pki");
     pretty(&json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -49,6 +49,7 @@ pub(crate) fn kubelet(node: u8) -> String {
         "tlsCertFile": format!("{pki}/kubelet-{}-server.crt", node + 1),
         "tlsPrivateKeyFile": format!("{pki}/kubelet-{}-server.key", node + 1),
         "cgroupDriver": "cgroupfs",
+        "cgroupRoot": format!("/{}", layout.pods_group(node)),
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "clusterDNS": [DNS_SERVICE.to_string()],
         "clusterDomain": DOMAIN,
@@ -179,10 +180,16 @@ mod tests {
 
     #[test]
     fn kubelet_asks_the_api_server_who_may_do_what() {
-        let config: Value = serde_json::from_str(&kubelet(1)).expect("JSON");
+        let config: Value = serde_json::from_str(&kubelet(&example(2), 1)).expect("JSON");
         assert_eq!(config["authorization"]["mode"], "Webhook");
         assert_eq!(config["authentication"]["anonymous"]["enabled"], false);
         assert_eq!(config["tlsCertFile"], "/run/nodeapp/cluster/pki/kubelet-2-server.crt");
+    }
+
+    #[test]
+    fn pods_of_each_node_are_in_groups_of_their_own_below_the_cluster() {
+        let config: Value = serde_json::from_str(&kubelet(&example(2), 1)).expect("JSON");
+        assert_eq!(config["cgroupRoot"], "/nodeapp-dev/node-2");
     }
 
     #[test]

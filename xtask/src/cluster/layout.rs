@@ -85,6 +85,11 @@ impl Layout {
         format!("nodeapp-{}", self.name)
     }
 
+    /// The control group below which a node's kubelet puts its pods.
+    pub(crate) fn pods_group(&self, node: u8) -> String {
+        format!("{}/node-{}", self.control_group(), node + 1)
+    }
+
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::cgroup::Groups;
+use super::cgroup::{self, Groups};
 use super::components::{self, Component};
 use super::config::{self, Pems};
 use super::layout::{self, Layout, MAX_NODES};
@@ -106,7 +106,9 @@ fn create(name: &str, nodes: u8, kube: &Path, images: &SystemImages) -> Result<L
     let layout = claim(name, nodes)?;
     pki::write(&layout)?;
     write_configs(&layout, images)?;
-    Groups::new(layout.control_group()).create()?;
+    for node in 0..layout.sets() {
+        cgroup::create(&layout.pods_group(node))?;
+    }
     namespaces::create(&layout, &cache::programs()?)?;
     let program = program(kube);
     for component in components::base(&layout) {
@@ -222,7 +224,7 @@ fn write_configs(layout: &Layout, images: &SystemImages) -> Result<()> {
     for node in 0..layout.nodes {
         let dir = layout.dir.join(format!("node-{}", node + 1));
         fs::create_dir_all(dir.join("cni"))?;
-        fs::write(dir.join("kubelet.json"), config::kubelet(node))?;
+        fs::write(dir.join("kubelet.json"), config::kubelet(layout, node))?;
         fs::write(dir.join("proxy.json"), config::proxy(layout, node))?;
         fs::write(dir.join("containerd.toml"), config::containerd(&images.pause, node))?;
         fs::write(dir.join("cni/10-pods.conflist"), config::cni(node))?;
