@@ -78,7 +78,7 @@ pub(crate) fn run_quiet(step: &str, command: &mut Command) -> Result<()> {
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
-        if started.elapsed() - reported >= STILL_RUNNING {
+        if started.elapsed() >= reported + STILL_RUNNING {
             reported = started.elapsed();
             let line = tail(&log, 1);
             say(&format!("  … {step}: still running after {:.0} s  {}", reported.as_secs_f32(), line.trim()));

@@ -22,7 +22,7 @@ use crate::sh::Step;
 use crate::{cache, deps, lock, paths, sh};
 
 /// Generous: on a busy machine everything takes its time, and each wait ends as soon as it can.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Starts the cluster, or heals it. Returns its layout.
 pub(crate) fn up(name: &str, nodes: u8) -> Result<Layout> {
@@ -238,7 +238,7 @@ fn write_configs(layout: &Layout, images: &SystemImages) -> Result<()> {
     Ok(())
 }
 
-fn write_kubeconfig(layout: &Layout, context: &str, user: &str, file: &PathBuf) -> Result<()> {
+fn write_kubeconfig(layout: &Layout, context: &str, user: &str, file: &Path) -> Result<()> {
     let pem = |name: String| {
         let path = layout.dir.join("pki").join(name);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))

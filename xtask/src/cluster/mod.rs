@@ -27,6 +27,7 @@ use layout::Layout;
 
 /// Which cluster, and how it should look.
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 pub(crate) struct Options {
     /// Name of the cluster
     #[arg(long, default_value = "dev")]
@@ -40,14 +41,6 @@ pub(crate) struct Options {
     /// What the cluster is made of
     #[arg(long, value_enum, default_value_t, env = "NODEAPP_CLUSTER_PROVIDER")]
     pub(crate) provider: Provider,
-}
-
-impl Options {
-    /// The local cluster of this name, whatever the machine has otherwise.
-    #[allow(dead_code)]
-    pub(crate) fn local(name: &str, nodes: u8) -> Self {
-        Self { name: name.into(), nodes, context: None, provider: Provider::Local }
-    }
 }
 
 /// Who runs the cluster.
@@ -99,12 +92,15 @@ impl Cluster {
     }
 
     /// `helm` for this cluster.
-    #[allow(dead_code)]
     pub(crate) fn helm(&self) -> Result<Process> {
         self.tool("helm", "--kube-context")
     }
 
     /// Folder with `kubectl` and `helm`.
+    #[expect(
+        clippy::unused_self,
+        reason = "which tools fit is a matter of the cluster, though all agree today"
+    )]
     pub(crate) fn bin(&self) -> Result<PathBuf> {
         cache::bin_dir()
     }

@@ -51,10 +51,10 @@ fn script(layout: &Layout, node: u8, programs: &Path) -> String {
         programs = quote(&programs.to_string_lossy()),
     );
     for (index, (setting, value)) in KERNEL_SETTINGS.iter().enumerate() {
-        let _ = write!(
+        let _ = writeln!(
             script,
             "if [ -e /proc/sys/{setting} ]; then echo {value} > /run/nodeapp/sys/{index}; \
-             mount --bind /run/nodeapp/sys/{index} /proc/sys/{setting}; fi\n"
+             mount --bind /run/nodeapp/sys/{index} /proc/sys/{setting}; fi"
         );
     }
     script.push_str("ip link set lo up\necho 1 > /proc/sys/net/ipv4/ip_forward\n");

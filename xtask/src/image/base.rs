@@ -1,4 +1,4 @@
-//! Images of other people's programs: pause, CoreDNS, Node.js, Redis.
+//! Images of other people's programs: pause, the DNS server, Node.js, Redis.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

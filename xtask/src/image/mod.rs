@@ -27,6 +27,7 @@ pub(crate) struct Args {
 
 /// What to build beside the operator, the runner and the load probe.
 #[derive(clap::Args, Clone, Debug)]
+#[group(id = "build")]
 pub(crate) struct Options {
     /// Major versions of Node.js to make base images of
     #[arg(long = "node", value_name = "MAJOR", default_values_t = [base::DEFAULT_NODE], value_delimiter = ',')]
