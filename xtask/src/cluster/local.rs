@@ -4,10 +4,8 @@
 //! is and starts over. A later `up` only starts what has died.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -15,14 +13,11 @@ use super::cgroup::{self, Groups};
 use super::components::{self, Component};
 use super::config::{self, Pems};
 use super::layout::{self, Layout, MAX_NODES};
-use super::{addons, containers, namespaces, pki, process};
+use super::{containers, namespaces, pki, process, ready};
 use crate::image::oci::Store;
 use crate::image::{self, SystemImages};
 use crate::sh::Step;
 use crate::{cache, deps, lock, paths, sh};
-
-/// Generous: on a busy machine everything takes its time, and each wait ends as soon as it can.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Starts the cluster, or heals it. Returns its layout.
 pub(crate) fn up(name: &str, nodes: u8) -> Result<Layout> {
@@ -37,8 +32,9 @@ pub(crate) fn up(name: &str, nodes: u8) -> Result<Layout> {
         Some(layout) if intact(&layout) => {
             if layout.nodes < nodes {
                 bail!(
-                    "the cluster {name} runs with {} nodes; `cargo xtask cluster down --name {name}` first",
-                    layout.nodes
+                    "the cluster {name} runs with {has} nodes: keep them by `--nodes {has}`, or remove it first by \
+                     `cargo xtask cluster down --name {name}`",
+                    has = layout.nodes
                 );
             }
             heal(&layout, &kube, &images)?;
@@ -86,9 +82,7 @@ pub(crate) fn find(name: &str) -> Result<Option<Layout>> {
 pub(crate) fn load(layout: &Layout, references: &[&str]) -> Result<()> {
     let store = Store::open()?;
     for node in 0..layout.nodes {
-        let Some(holder) = process::alive(layout, &namespaces::holder_name(node)) else {
-            bail!("node {} is not running; `cargo xtask cluster up --name {}`", node + 1, layout.name);
-        };
+        let holder = ready::holder(layout, node)?;
         let step = Step::start(format!("load {} images into {}", references.len(), layout.node_name(node)));
         let count = containers::import(&store, holder, references)?;
         step.done_with(&if count == 0 { "all there".into() } else { format!("{count} new") });
@@ -115,14 +109,13 @@ fn create(name: &str, nodes: u8, kube: &Path, images: &SystemImages) -> Result<L
         launch(&layout, &component)?;
     }
     launch(&layout, &components::api_server(&layout, &program))?;
-    import_system_images(&layout, images)?;
-    await_api_server(&layout, &program)?;
+    ready::import_system_images(&layout, &program, images)?;
+    ready::await_api_server(&layout, &program)?;
     sh::say("  … the API server answers");
     for component in components::clients(&layout, &program) {
         launch(&layout, &component)?;
     }
-    apply_addons(&layout, images)?;
-    await_usable(&layout, &program)?;
+    ready::make_usable(&layout, &program, images)?;
     fs::write(layout.complete(), "")?;
     step.done();
     Ok(layout)
@@ -130,32 +123,33 @@ fn create(name: &str, nodes: u8, kube: &Path, images: &SystemImages) -> Result<L
 
 fn heal(layout: &Layout, kube: &Path, images: &SystemImages) -> Result<()> {
     let program = program(kube);
-    let mut dead = Vec::new();
-    for component in components::all(layout, &program) {
-        if process::alive(layout, &component.name).is_some() {
-            continue;
-        }
-        // The pods' supervisors live in containerd's group, and outlive it on purpose.
-        if !component.name.starts_with("containerd") {
-            Groups::new(layout.control_group()).kill_component(&component.name)?;
-        }
-        sh::say(&format!(
-            "• {} has died, starting it again (its log: {})",
-            component.name,
-            layout.log(&component.name).display()
-        ));
-        launch(layout, &component)?;
-        dead.push(component.name);
-    }
     let step = Step::start(format!("check the cluster {}", layout.name));
-    import_system_images(layout, images)?;
-    await_api_server(layout, &program)?;
-    if !dead.is_empty() {
-        apply_addons(layout, images)?;
+    let mut started = 0;
+    for last in [false, false, true] {
+        let dead = ready::dead(layout, &program);
+        for component in &dead {
+            revive(layout, component)?;
+        }
+        started += dead.len();
+        match ready::make_usable(layout, &program, images) {
+            Ok(()) => break,
+            // One may have been dying while it was looked at.
+            Err(_) if !last && !ready::dead(layout, &program).is_empty() => {}
+            Err(error) => return Err(error),
+        }
     }
-    await_usable(layout, &program)?;
-    step.done_with(if dead.is_empty() { "already running" } else { "running again" });
+    step.done_with(if started == 0 { "already running" } else { "running again" });
     Ok(())
+}
+
+fn revive(layout: &Layout, component: &Component) -> Result<()> {
+    // The pods' supervisors live in containerd's group, and outlive it on purpose.
+    if !component.name.starts_with("containerd") {
+        Groups::new(layout.control_group()).kill_component(&component.name)?;
+    }
+    let log = layout.log(&component.name);
+    sh::say(&format!("  … {} has died, starting it again (its log: {})", component.name, log.display()));
+    launch(layout, component)
 }
 
 /// Whether a start once finished and the namespaces are still there, so that it can be healed.
@@ -252,111 +246,9 @@ fn write_kubeconfig(layout: &Layout, context: &str, user: &str, file: &Path) -> 
 }
 
 fn launch(layout: &Layout, component: &Component) -> Result<()> {
-    let Some(holder) = process::alive(layout, &namespaces::holder_name(component.node)) else {
-        bail!(
-            "the namespaces for {} are gone; `cargo xtask cluster down` clears the rest away",
-            component.name
-        );
-    };
+    let holder = ready::holder(layout, component.node)?;
     process::start_inside(layout, holder, &component.name, &component.argv)?;
     Ok(())
-}
-
-fn import_system_images(layout: &Layout, images: &SystemImages) -> Result<()> {
-    if layout.nodes == 0 {
-        return Ok(());
-    }
-    let store = Store::open()?;
-    for node in 0..layout.nodes {
-        if let Some(holder) = process::alive(layout, &namespaces::holder_name(node)) {
-            containers::await_runtime(holder)?;
-            containers::import(&store, holder, &[&images.pause, &images.coredns])?;
-        }
-    }
-    Ok(())
-}
-
-fn await_api_server(layout: &Layout, program: &str) -> Result<()> {
-    await_until(layout, program, "the API server is ready", || {
-        sh::output(kubectl(layout)?.args(["get", "--raw", "/readyz"])).map(drop)
-    })
-}
-
-fn apply_addons(layout: &Layout, images: &SystemImages) -> Result<()> {
-    let objects = addons::objects(layout.nodes, &images.coredns);
-    await_until(layout, "", "the cluster's own objects are applied", || {
-        let mut command = kubectl(layout)?;
-        command.args(["apply", "--server-side", "--force-conflicts", "-f", "-"]);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("kubectl")?;
-        child.stdin.take().context("kubectl takes no input")?.write_all(objects.as_bytes())?;
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(())
-    })
-}
-
-/// Nodes ready, names resolved, and service accounts made: what the first pod needs.
-fn await_usable(layout: &Layout, program: &str) -> Result<()> {
-    let nodes: Vec<String> =
-        (0..layout.nodes).map(|node| format!("node/{}", layout.node_name(node))).collect();
-    await_until(layout, program, "service accounts are made", || {
-        sh::output(kubectl(layout)?.args(["get", "serviceaccount/default"])).map(drop)
-    })?;
-    if nodes.is_empty() {
-        return Ok(());
-    }
-    await_until(layout, program, "the nodes are ready", || {
-        sh::output(kubectl(layout)?.args(["wait", "--for=condition=Ready", "--timeout=2s"]).args(&nodes))
-            .map(drop)
-    })?;
-    await_until(layout, program, "names are resolved", || {
-        let what = ["rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=2s"];
-        sh::output(kubectl(layout)?.args(what)).map(drop)
-    })
-}
-
-fn kubectl(layout: &Layout) -> Result<Command> {
-    let mut command = Command::new(cache::bin_dir()?.join("kubectl"));
-    command.env("KUBECONFIG", layout.kubeconfig());
-    super::without_proxy(&mut command);
-    Ok(command)
-}
-
-/// Tries until it works. Gives up at once when a component has died, and shows the end of its log.
-fn await_until(
-    layout: &Layout,
-    program: &str,
-    what: &str,
-    mut attempt: impl FnMut() -> Result<()>,
-) -> Result<()> {
-    let started = Instant::now();
-    loop {
-        let Err(error) = attempt() else { return Ok(()) };
-        let all = components::all(layout, program);
-        // Those that were not started yet have no file with their process id.
-        let dead =
-            all.iter().find(|c| layout.pid(&c.name).exists() && process::alive(layout, &c.name).is_none());
-        if let Some(component) = dead {
-            let log = layout.log(&component.name);
-            bail!("{} has died. The end of {}:\n{}", component.name, log.display(), sh::tail(&log, 15));
-        }
-        if started.elapsed() > PATIENCE {
-            let dir = layout.dir.join("log");
-            return Err(error.context(format!(
-                "after {} s it is still not so that {what}; the logs are in {}",
-                PATIENCE.as_secs(),
-                dir.display()
-            )));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 fn check(name: &str, nodes: u8) -> Result<()> {

@@ -14,6 +14,7 @@ mod local;
 mod namespaces;
 mod pki;
 mod process;
+mod ready;
 mod status;
 
 use std::path::PathBuf;

@@ -1,0 +1,131 @@
+//! Waits for what a cluster needs before its first pod, and explains itself when that does not come.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::components::{self, Component};
+use super::layout::Layout;
+use super::{addons, containers, namespaces, process};
+use crate::image::SystemImages;
+use crate::image::oci::Store;
+use crate::{cache, sh};
+
+/// Generous: on a busy machine everything takes its time, and each wait ends as soon as it can.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Everything after the start of the processes. Each part does nothing where there is nothing to do.
+pub(crate) fn make_usable(layout: &Layout, program: &str, images: &SystemImages) -> Result<()> {
+    import_system_images(layout, program, images)?;
+    await_api_server(layout, program)?;
+    apply_addons(layout, program, images)?;
+    await_usable(layout, program)
+}
+
+/// Waits until the API server says it is ready.
+pub(crate) fn await_api_server(layout: &Layout, program: &str) -> Result<()> {
+    await_until(layout, program, "the API server is ready", || {
+        sh::output(kubectl(layout)?.args(["get", "--raw", "/readyz"])).map(drop)
+    })
+}
+
+fn apply_addons(layout: &Layout, program: &str, images: &SystemImages) -> Result<()> {
+    let objects = addons::objects(layout.nodes, &images.coredns);
+    await_until(layout, program, "the cluster's own objects are applied", || {
+        let mut command = kubectl(layout)?;
+        command.args(["apply", "--server-side", "--force-conflicts", "-f", "-"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("kubectl")?;
+        child.stdin.take().context("kubectl takes no input")?.write_all(objects.as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    })
+}
+
+/// Nodes ready, names resolved, and service accounts made: what the first pod needs.
+fn await_usable(layout: &Layout, program: &str) -> Result<()> {
+    let nodes: Vec<String> =
+        (0..layout.nodes).map(|node| format!("node/{}", layout.node_name(node))).collect();
+    await_until(layout, program, "service accounts are made", || {
+        sh::output(kubectl(layout)?.args(["get", "serviceaccount/default"])).map(drop)
+    })?;
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    await_until(layout, program, "the nodes are ready", || {
+        sh::output(kubectl(layout)?.args(["wait", "--for=condition=Ready", "--timeout=2s"]).args(&nodes))
+            .map(drop)
+    })?;
+    await_until(layout, program, "names are resolved", || {
+        let what = ["rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=2s"];
+        sh::output(kubectl(layout)?.args(what)).map(drop)
+    })
+}
+
+fn kubectl(layout: &Layout) -> Result<Command> {
+    let mut command = Command::new(cache::bin_dir()?.join("kubectl"));
+    command.env("KUBECONFIG", layout.kubeconfig());
+    super::without_proxy(&mut command);
+    Ok(command)
+}
+
+/// Tries until it works. Gives up at once when a component has died, and shows the end of its log.
+fn await_until(
+    layout: &Layout,
+    program: &str,
+    what: &str,
+    mut attempt: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let Err(error) = attempt() else { return Ok(()) };
+        // Those that were not started yet have no file with their process id.
+        let dead = dead(layout, program).into_iter().find(|component| layout.pid(&component.name).exists());
+        if let Some(component) = dead {
+            let log = layout.log(&component.name);
+            bail!("{} has died. The end of {}:\n{}", component.name, log.display(), sh::tail(&log, 15));
+        }
+        if started.elapsed() > PATIENCE {
+            let dir = layout.dir.join("log");
+            return Err(error.context(format!(
+                "after {} s it is still not so that {what}; the logs are in {}",
+                PATIENCE.as_secs(),
+                dir.display()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The two images the kubelet and the DNS Service need, on every node.
+pub(crate) fn import_system_images(layout: &Layout, program: &str, images: &SystemImages) -> Result<()> {
+    for node in 0..layout.nodes {
+        let holder = holder(layout, node)?;
+        await_until(layout, program, "containerd answers", || containers::answers(holder))?;
+        containers::import(&Store::open()?, holder, &[&images.pause, &images.coredns])?;
+    }
+    Ok(())
+}
+
+/// The process that holds a node's namespaces.
+pub(crate) fn holder(layout: &Layout, node: u8) -> Result<i32> {
+    process::alive(layout, &namespaces::holder_name(node)).with_context(|| {
+        format!("{} is not running; `cargo xtask cluster up --name {}`", layout.node_name(node), layout.name)
+    })
+}
+
+/// The components that should run and do not.
+pub(crate) fn dead(layout: &Layout, program: &str) -> Vec<Component> {
+    let mut all = components::all(layout, program);
+    all.retain(|component| process::alive(layout, &component.name).is_none());
+    all
+}
