@@ -123,7 +123,7 @@ fn apiserver(args: &Args, targets: &Targets) -> Result<Counts> {
         for name in names {
             command.args(["--test", name]);
         }
-        command.env("NODEAPP_APISERVER_KUBECONFIG", &cluster.kubeconfig).env("NODEAPP_BIN", cluster.bin()?);
+        environment(&mut command, args, "NODEAPP_APISERVER_KUBECONFIG", cluster)?;
         run_tests("apiserver tests", &mut command, args, &[])
     })
 }
@@ -135,11 +135,8 @@ fn node(args: &Args) -> Result<Counts> {
     with_cluster(NODE_CLUSTER, 1, args.keep, args.context.as_deref(), |cluster| {
         cluster.load(&images)?;
         let mut command = cargo_test();
-        command
-            .args(["--package", "nodeapp-operator", "--test", targets::NODE])
-            .env("NODEAPP_E2E_KUBECONFIG", &cluster.kubeconfig)
-            .env("NODEAPP_IMAGES", paths::images_json())
-            .env("NODEAPP_BIN", cluster.bin()?);
+        command.args(["--package", "nodeapp-operator", "--test", targets::NODE]);
+        environment(&mut command, args, "NODEAPP_E2E_KUBECONFIG", cluster)?;
         run_tests("node tests", &mut command, args, &[NODE_THREADS])
     })
 }
@@ -152,22 +149,37 @@ fn with_cluster<T>(
     context: Option<&str>,
     body: impl FnOnce(&Cluster) -> Result<T>,
 ) -> Result<T> {
-    let options = cluster::Options {
-        name: name.to_owned(),
-        nodes,
-        context: context.map(str::to_owned),
-        provider: cluster::Provider::default(),
+    let options = match context {
+        Some(context) => {
+            cluster::Options { context: Some(context.to_owned()), ..cluster::Options::local(name, nodes) }
+        }
+        None if nodes == 0 => cluster::Options::local(name, nodes),
+        None => {
+            cluster::Options { provider: cluster::Provider::Auto, ..cluster::Options::local(name, nodes) }
+        }
     };
     let was_there = context.is_some() || paths::cache()?.join("clusters").join(name).exists();
     let result = cluster::up(&options).and_then(|cluster| body(&cluster));
-    if was_there || keep {
-        sh::say(&format!(
-            "  cluster `{name}` stays up; KUBECONFIG for it: cargo xtask cluster shell --name {name}"
-        ));
-    } else {
+    if !was_there && !keep {
         cluster::down(&options)?;
     }
     result
+}
+
+/// Gives a test run its cluster, and says how to give it to the next one by hand.
+fn environment(command: &mut Command, args: &Args, variable: &str, cluster: &Cluster) -> Result<()> {
+    let variables = [
+        (variable, cluster.kubeconfig.clone()),
+        ("NODEAPP_IMAGES", paths::images_json()),
+        ("NODEAPP_BIN", cluster.bin()?),
+    ];
+    for (name, value) in variables {
+        if args.keep {
+            sh::say(&format!("  export {name}={}", value.display()));
+        }
+        command.env(name, value);
+    }
+    Ok(())
 }
 
 /// Runs cargo's tests with their output in a log, and counts them from it.
