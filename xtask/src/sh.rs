@@ -1,7 +1,7 @@
 //! Runs programs with progress a person can follow: one line per step, output only when it fails.
 
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -26,6 +26,11 @@ impl Step {
         let name = name.into();
         say(&format!("• {name}"));
         Self { name, started: Instant::now() }
+    }
+
+    /// Says what has been reached inside of the step: `  … note (1.2 s)`.
+    pub(crate) fn note(&self, note: &str) {
+        say(&format!("  … {note} ({})", seconds(self.started.elapsed())));
     }
 
     /// Ends the step: `✓ name (1.2 s)`.
@@ -126,12 +131,6 @@ pub(crate) fn which(program: &str) -> Option<PathBuf> {
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|dir| dir.join(program))
         .find(|file| file.is_file())
-}
-
-/// Whether progress may use more than plain lines.
-#[allow(dead_code)]
-pub(crate) fn is_terminal() -> bool {
-    std::io::stderr().is_terminal()
 }
 
 /// The last lines of a file, as far as it can be read.

@@ -111,7 +111,7 @@ fn create(name: &str, nodes: u8, kube: &Path, images: &SystemImages) -> Result<L
     launch(&layout, &components::api_server(&layout, &program))?;
     ready::import_system_images(&layout, &program, images)?;
     ready::await_api_server(&layout, &program)?;
-    sh::say("  … the API server answers");
+    step.note("the API server answers");
     for component in components::clients(&layout, &program) {
         launch(&layout, &component)?;
     }
@@ -159,14 +159,14 @@ fn intact(layout: &Layout) -> bool {
 }
 
 fn destroy(name: &str, layout: Option<&Layout>) -> Result<()> {
+    let dir = dir(name)?;
+    // First of all: should this be interrupted, the next command goes on with it instead of healing.
+    let _ = fs::remove_file(dir.join("complete"));
     Groups::new(format!("nodeapp-{name}")).destroy()?;
     if let Some(layout) = layout {
         namespaces::remove(layout)?;
     }
-    let dir = dir(name)?;
     if dir.exists() {
-        // Incomplete from now on, should this be interrupted.
-        let _ = fs::remove_file(dir.join("complete"));
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
     Ok(())
