@@ -34,6 +34,7 @@ impl Supervisor {
             Action::Start => self.start(),
             Action::Announce => {
                 say!("draining: answers carry `Connection: close`");
+                self.probes.stop();
                 self.side.order(now, Order::Drain);
             }
             Action::Close => self.side.order(now, Order::Close),
@@ -82,7 +83,11 @@ impl Supervisor {
             listen_fds: self.held.as_ref().map(crate::held::Held::describe),
         };
         let plan = launch::plan(&self.config, &self.env, &facts)?;
-        let pid = spawn::spawn(&plan, &app_end, self.held.as_ref(), Output::Inherited).map_err(|error| {
+        let output = match &mut self.logs {
+            Some(logs) => logs.pipes().map_err(|error| system("no pipes for the output", &error))?,
+            None => Output::Inherited,
+        };
+        let pid = spawn::spawn(&plan, &app_end, self.held.as_ref(), output).map_err(|error| {
             let program = plan.program.display();
             match error.raw_os_error() {
                 // The file is there, what should run it is not.
@@ -96,6 +101,10 @@ impl Supervisor {
         let started = self.now();
         self.launched = true;
         self.readiness.process_started(started);
+        self.probes.process_started(started);
+        if let Some(memory) = &mut self.memory {
+            memory.reset();
+        }
         self.child = Some(Child { pid, ipc, started, started_at });
         Ok(())
     }
@@ -104,15 +113,15 @@ impl Supervisor {
         let now = self.now();
         self.side.order(now, Order::Signal);
         say!("sending {} to the app", self.config.stop.kill_signal);
-        procfs::signal_all(&procfs::tree(&[]), self.kill_signal);
+        procfs::signal_all(&self.tree(), self.kill_signal);
     }
 
     /// SIGKILL until nothing is left, or nothing more can be done. Short: what
     /// is killed ends at once unless the kernel holds it.
-    fn kill_tree(&mut self) {
+    fn kill_tree(&self) {
         let until = Instant::now() + KILL_PATIENCE;
         loop {
-            let tree = procfs::tree(&[]);
+            let tree = self.tree();
             if tree.is_empty() || Instant::now() >= until {
                 return;
             }
@@ -129,7 +138,12 @@ impl Supervisor {
     }
 
     fn record_end(&mut self, end: End, ended: &Ended, next: Next) {
-        let exit = ends::describe(end, ended, next, &self.context());
+        self.probes.stop();
+        if let Some(logs) = &mut self.logs {
+            logs.drain();
+        }
+        let context = ends::Context { oom_kill: self.oom_kill, why: self.why.take(), at: epoch_millis() };
+        let exit = ends::describe(end, ended, next, &context);
         say!("{}", exit.message);
         termination_message(&self.settings.termination_log, &exit);
         self.record.last_exit = Some(exit);

@@ -13,7 +13,7 @@ pub(crate) struct Context {
     pub(crate) oom_kill: bool,
     /// Why the runner restarted it, in figures.
     pub(crate) why: Option<String>,
-    /// The container's memory limit or other advice for an OOM kill.
+    /// Milliseconds since the epoch.
     pub(crate) at: u64,
 }
 
@@ -99,6 +99,9 @@ mod tests {
     fn a_signal_is_not_an_exit_code() {
         let exit = exit(End::Signal(15), &Ended::ByItself, false);
         assert_eq!((exit.code, exit.signal.as_deref()), (None, Some("SIGTERM")));
-        assert_eq!(exit.message, "the app crashed (killed by SIGTERM); see its last log lines; starting it again");
+        assert_eq!(
+            exit.message,
+            "the app crashed (killed by SIGTERM); see its last log lines; starting it again"
+        );
     }
 }

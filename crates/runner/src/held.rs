@@ -36,8 +36,10 @@ impl Held {
     /// Binds `port` for "every address" (IPv6 and IPv4) and for "every IPv4
     /// address": an app gets the one that it asks for, never a wider one.
     pub(crate) fn bind(port: u16) -> io::Result<Self> {
-        let addresses =
-            [SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
+        let addresses = [
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        ];
         let mut sockets = vec![];
         let mut problem = None;
         for address in addresses {

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
 
 use crate::machine::Now;
 
@@ -56,6 +57,7 @@ struct Client {
     request: Vec<u8>,
     /// What is left to send, once there is an answer.
     answer: Option<(Vec<u8>, usize)>,
+    head_only: bool,
     until: Now,
 }
 
@@ -100,19 +102,32 @@ impl Endpoint {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.clients.len() < MAX_CONNECTIONS && stream.set_nonblocking(true).is_ok() {
                 let until = now.saturating_add(PATIENCE);
-                self.clients.insert(self.next, Client { stream, request: vec![], answer: None, until });
+                let client = Client { stream, request: vec![], answer: None, head_only: false, until };
+                self.clients.insert(self.next, client);
                 self.next += 1;
             }
         }
     }
 
-    /// Goes on with a connection; `page` makes the answer of a path.
-    pub(crate) fn serve(&mut self, id: u64, page: impl FnOnce(&str) -> Answer) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        if matches!(step(client, page), Ok(true)) {
-            return;
+    /// Goes on with a connection; the path once a request for a page is there,
+    /// which [`Self::answer`] then has to be called for.
+    pub(crate) fn advance(&mut self, id: u64) -> Option<String> {
+        let client = self.clients.get_mut(&id)?;
+        let outcome = if client.answer.is_some() { send(client).map(|()| None) } else { receive(client) };
+        if outcome.is_err() {
+            self.clients.remove(&id);
         }
-        self.clients.remove(&id);
+        outcome.ok().flatten()
+    }
+
+    /// Answers a request.
+    pub(crate) fn answer(&mut self, id: u64, answer: &Answer) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.answer = Some((answer.bytes(client.head_only), 0));
+            if send(client).is_err() {
+                self.clients.remove(&id);
+            }
+        }
     }
 }
 
@@ -129,47 +144,65 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// True if the connection lives on.
-fn step(client: &mut Client, page: impl FnOnce(&str) -> Answer) -> io::Result<bool> {
-    if client.answer.is_none() {
-        let mut chunk = [0_u8; 2048];
-        match rustix::io::read(&client.stream, &mut chunk) {
-            Ok(0) => return Ok(false),
-            Ok(n) => client.request.extend_from_slice(&chunk[..n]),
-            Err(rustix::io::Errno::AGAIN) => return Ok(true),
-            Err(error) => return Err(error.into()),
-        }
-        let Some(answer) = respond(&client.request, page) else { return Ok(true) };
-        client.answer = Some((answer, 0));
+/// Reads; an error ends the connection.
+fn receive(client: &mut Client) -> io::Result<Option<String>> {
+    let mut chunk = [0_u8; 2048];
+    match rustix::io::read(&client.stream, &mut chunk) {
+        Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(n) => client.request.extend_from_slice(&chunk[..n]),
+        Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+        Err(error) => return Err(error.into()),
     }
-    let Some((bytes, sent)) = &mut client.answer else { return Ok(true) };
-    while *sent < bytes.len() {
-        match rustix::net::send(&client.stream, &bytes[*sent..], rustix::net::SendFlags::NOSIGNAL) {
-            Ok(n) => *sent += n,
-            Err(rustix::io::Errno::AGAIN) => return Ok(true),
-            Err(error) => return Err(error.into()),
+    match parse(&client.request) {
+        Request::Partial => Ok(None),
+        Request::Page { path, head_only } => {
+            client.head_only = head_only;
+            Ok(Some(path))
+        }
+        Request::Refused(answer) => {
+            client.answer = Some((answer.bytes(false), 0));
+            send(client).map(|()| None)
         }
     }
-    Ok(false)
 }
 
-/// The answer to a request, once it is complete.
-fn respond(request: &[u8], page: impl FnOnce(&str) -> Answer) -> Option<Vec<u8>> {
+/// Writes; an error ends the connection, and so does the end of the answer.
+fn send(client: &mut Client) -> io::Result<()> {
+    let Some((bytes, sent)) = &mut client.answer else { return Ok(()) };
+    while *sent < bytes.len() {
+        match rustix::net::send(&client.stream, &bytes[*sent..], SendFlags::NOSIGNAL) {
+            Ok(n) => *sent += n,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::ErrorKind::ConnectionAborted.into())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Request {
+    Partial,
+    Page { path: String, head_only: bool },
+    Refused(Answer),
+}
+
+fn parse(bytes: &[u8]) -> Request {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut headers);
-    match parsed.parse(request) {
+    match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) if request.len() < MAX_REQUEST => return None,
+        Ok(httparse::Status::Partial) if bytes.len() < MAX_REQUEST => return Request::Partial,
         Ok(httparse::Status::Partial) => {
-            return Some(Answer::text(431, "the request is too long\n").bytes(false));
+            return Request::Refused(Answer::text(431, "the request is too long\n"));
         }
-        Err(error) => return Some(Answer::text(400, format!("no HTTP request: {error}\n")).bytes(false)),
+        Err(error) => return Request::Refused(Answer::text(400, format!("no HTTP request: {error}\n"))),
     }
-    let path = parsed.path.unwrap_or("/").split('?').next().unwrap_or("/");
+    let path = parsed.path.unwrap_or("/").split('?').next().unwrap_or("/").to_owned();
     match parsed.method {
-        Some("GET") => Some(page(path).bytes(false)),
-        Some("HEAD") => Some(page(path).bytes(true)),
-        _ => Some(Answer::text(405, "only GET is answered here\n").bytes(false)),
+        Some("GET") => Request::Page { path, head_only: false },
+        Some("HEAD") => Request::Page { path, head_only: true },
+        _ => Request::Refused(Answer::text(405, "only GET is answered here\n")),
     }
 }
 
@@ -179,32 +212,37 @@ mod tests {
 
     use super::*;
 
-    fn ask(request: &str) -> Option<String> {
-        respond(request.as_bytes(), |path| Answer::text(200, format!("page {path}")))
-            .map(|bytes| String::from_utf8(bytes).unwrap())
+    fn page(path: &str, head_only: bool) -> Request {
+        Request::Page { path: path.to_owned(), head_only }
+    }
+
+    fn refused(request: &str) -> u16 {
+        match parse(request.as_bytes()) {
+            Request::Refused(answer) => answer.status,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn a_request_is_answered_once_it_is_complete() {
-        assert_eq!(ask("GET /ready HTTP/1.1\r\nHost: x\r\n"), None);
-        let answer = ask("GET /ready?now HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(answer.ends_with("\r\n\r\npage /ready"), "{answer}");
-        assert!(ask("HEAD / HTTP/1.1\r\n\r\n").unwrap().ends_with("\r\n\r\n"));
+        assert_eq!(parse(b"GET /ready HTTP/1.1\r\nHost: x\r\n"), Request::Partial);
+        assert_eq!(parse(b"GET /ready?now HTTP/1.1\r\nHost: x\r\n\r\n"), page("/ready", false));
+        assert_eq!(parse(b"HEAD / HTTP/1.1\r\n\r\n"), page("/", true));
+        let answer = Answer::text(200, "body").bytes(true);
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"\r\n\r\n"));
     }
 
     #[test]
     fn what_is_not_asked_for_politely_is_refused() {
-        assert!(ask("POST / HTTP/1.1\r\n\r\n").unwrap().contains("405"));
-        assert!(ask("\x16\x03\x01\x02\r\n\r\n").unwrap().contains("400"));
-        let long = format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(MAX_REQUEST));
-        assert!(ask(&long).unwrap().contains("431"));
+        assert_eq!(refused("POST / HTTP/1.1\r\n\r\n"), 405);
+        assert_eq!(refused("\x16\x03\x01\x02\r\n\r\n"), 400);
+        assert_eq!(refused(&format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(MAX_REQUEST))), 431);
     }
 
     proptest! {
         #[test]
         fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-            respond(&bytes, |_| Answer::text(200, ""));
+            parse(&bytes);
         }
     }
 }

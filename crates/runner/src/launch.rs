@@ -56,31 +56,31 @@ pub(crate) fn plan(config: &RunnerConfig, vars: &Env, facts: &Facts) -> Result<P
         return Err(LaunchError {
             code: ExitCode::ScriptMissing,
             reason: ExitReason::ScriptMissing,
-            message: format!("the working directory {} does not exist in the image; check cwd", dir.display()),
+            message: format!(
+                "the working directory {} does not exist in the image; check cwd",
+                dir.display()
+            ),
         });
     }
-    let base = cwd.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| "/".into());
-    let search = vars.get(OsStr::new("PATH")).cloned().unwrap_or_else(|| DEFAULT_PATH.into());
+    let search = search_path(vars).to_string_lossy();
     let env = app_env(config, vars, facts);
     match &config.launch {
         Launch::Script { script, args, node_args } => {
-            let program = find_program("node", &search, &base).ok_or_else(|| {
+            let program = find_program("node", vars, cwd.as_deref()).ok_or_else(|| {
                 missing_program(format!(
-                    "Node.js is not in the image: no executable `node` in PATH ({}); use an image with Node.js or \
-                     `command`",
-                    search.to_string_lossy()
+                    "Node.js is not in the image: no executable `node` in PATH ({search}); use an image with \
+                     Node.js or `command`"
                 ))
             })?;
-            check_script(&base.join(script))?;
+            check_script(&base(cwd.as_deref()).join(script))?;
             let args = node_args.iter().chain([script]).chain(args).map(OsString::from).collect();
             Ok(Plan { program, args, cwd, env })
         }
         Launch::Command { argv } => {
             let name = &argv[0];
-            let program = find_program(name, &search, &base).ok_or_else(|| {
+            let program = find_program(name, vars, cwd.as_deref()).ok_or_else(|| {
                 missing_program(format!(
-                    "the program `{name}` is not in the image or not executable (PATH is {}); check command",
-                    search.to_string_lossy()
+                    "the program `{name}` is not in the image or not executable (PATH is {search}); check command"
                 ))
             })?;
             Ok(Plan { program, args: argv[1..].iter().map(OsString::from).collect(), cwd, env })
@@ -94,12 +94,13 @@ pub(crate) fn missing_program(message: String) -> LaunchError {
 }
 
 /// Looks a program up as a shell would.
-pub(crate) fn find_program(name: &str, search: &OsStr, base: &Path) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str, vars: &Env, cwd: Option<&Path>) -> Option<PathBuf> {
+    let base = base(cwd);
     let runs = |path: &PathBuf| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok();
     if name.contains('/') {
         return Some(base.join(name)).filter(runs);
     }
-    search
+    search_path(vars)
         .as_bytes()
         .split(|byte| *byte == b':')
         .filter(|dir| !dir.is_empty())
@@ -107,13 +108,28 @@ pub(crate) fn find_program(name: &str, search: &OsStr, base: &Path) -> Option<Pa
         .find(runs)
 }
 
+fn base(cwd: Option<&Path>) -> PathBuf {
+    cwd.map(Path::to_owned).or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| "/".into())
+}
+
+fn search_path(vars: &Env) -> &OsStr {
+    vars.get(OsStr::new("PATH")).map_or(OsStr::new(DEFAULT_PATH), |path| path)
+}
+
+/// The environment of a probe's program: the container's, without what makes a
+/// Node.js part of the app.
+pub(crate) fn probe_env(vars: &Env) -> Env {
+    let mut all = vars.clone();
+    for name in env::RUNNER_ONLY {
+        all.remove(OsStr::new(name));
+    }
+    all
+}
+
 /// Node.js tries these extensions itself, and looks into directories.
 fn check_script(path: &Path) -> Result<(), LaunchError> {
-    let error = |message| LaunchError {
-        code: ExitCode::ScriptMissing,
-        reason: ExitReason::ScriptMissing,
-        message,
-    };
+    let error =
+        |message| LaunchError { code: ExitCode::ScriptMissing, reason: ExitReason::ScriptMissing, message };
     let candidates = ["", ".js", ".json", ".node"].map(|extension| {
         let mut name = path.as_os_str().to_owned();
         name.push(extension);
@@ -134,10 +150,7 @@ fn check_script(path: &Path) -> Result<(), LaunchError> {
 /// The container's environment with what PM2's apps read, and without what is
 /// between operator and runner.
 fn app_env(config: &RunnerConfig, vars: &Env, facts: &Facts) -> Env {
-    let mut all = vars.clone();
-    for name in env::RUNNER_ONLY {
-        all.remove(OsStr::new(name));
-    }
+    let mut all = probe_env(vars);
     let mut set = |name: &str, value: OsString| all.insert(name.into(), value);
     set("NODE_APP_INSTANCE", "0".into());
     set("name", config.name.clone().into());

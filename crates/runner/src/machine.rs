@@ -13,6 +13,9 @@ use crate::restart::{History, Verdict};
 
 #[cfg(test)]
 mod tests;
+mod words;
+
+pub(crate) use words::{Action, Cause, End, Ended, Event, Next, Phase};
 
 /// Connections that no request comes on are closed after this part of a drain,
 /// so that as many as possible end by `Connection: close` before.
@@ -26,92 +29,6 @@ const KILLED: u8 = 137;
 
 /// Time since the start of the runner.
 pub(crate) type Now = Duration;
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It exited.
-    Code(i32),
-    /// A signal ended it.
-    Signal(i32),
-}
-
-/// Why the runner restarts a process that runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// A person asked for it.
-    Ordered,
-    /// It passed its memory line.
-    MemoryLimit,
-    /// Its liveness or startup probe failed.
-    ProbeFailed,
-}
-
-/// What an end was, seen from the order that was going on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// Nobody asked for it.
-    ByItself,
-    /// As part of a restart in place.
-    Restart(Cause),
-    /// The runner was told to stop.
-    Stop,
-}
-
-/// What happens to the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// Time has passed.
-    Tick,
-    /// The app is ready for traffic.
-    Ready,
-    /// The app's first process has ended; processes of its own may be left.
-    Exited { end: End, tree_left: bool },
-    /// The last process of the app is gone.
-    TreeGone,
-    /// SIGTERM or SIGINT.
-    Stop,
-    /// The preStop hook.
-    Drain,
-    /// Restart in place.
-    Restart(Cause),
-    /// The preload's count of requests and connections.
-    Load { in_flight: u64, open: u64 },
-}
-
-/// What the supervisor has to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Start a process.
-    Start,
-    /// Tell the app's processes to answer with `Connection: close`.
-    Announce,
-    /// Tell them to accept no more.
-    Close,
-    /// Tell them to close connections without a request.
-    CloseIdle,
-    /// Send the stop signal.
-    Signal,
-    /// SIGKILL the whole tree.
-    KillTree,
-    /// The drain that the preStop hook waits for is over.
-    Drained,
-    /// A process has ended: write it down. `next` is the wait before the next one.
-    Record { end: End, ended: Ended, next: Next },
-    /// End the runner with this exit code.
-    Leave(u8),
-}
-
-/// What follows the end of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Another one, after this wait.
-    Start(Duration),
-    /// Nothing for a long while: it ended too often.
-    Errored,
-    /// Nothing any more.
-    Nothing,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Goal {
@@ -142,25 +59,6 @@ enum State {
     Errored { retry: Now },
     Stopped { code: u8 },
     Left,
-}
-
-/// What the outside wants to know about the state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// A process runs and is meant to serve.
-    Running,
-    /// It serves on for the drain delay, at the order of the API server.
-    Lingering,
-    /// It ends, another one will follow at once.
-    Restarting,
-    /// None runs; the next one follows after a delay.
-    Waiting,
-    /// It ended too often.
-    Errored,
-    /// The end.
-    Stopping,
-    /// None runs, and none will.
-    Stopped,
 }
 
 /// The machine.
@@ -295,8 +193,12 @@ impl Machine {
             Goal::Restart(_) => Duration::ZERO,
             Goal::Leave | Goal::Hold => self.stop.drain_delay.into(),
         };
-        self.state =
-            State::Stopping { since, step: Step::Delay { until: now.saturating_add(delay) }, goal, end: None };
+        self.state = State::Stopping {
+            since,
+            step: Step::Delay { until: now.saturating_add(delay) },
+            goal,
+            end: None,
+        };
         let mut actions = vec![Action::Announce];
         if delay.is_zero() {
             actions.extend(self.settle(now));

@@ -9,6 +9,7 @@ use std::process::ExitCode as Status;
 use nodeapp_contract::ExitCode;
 
 mod actions;
+mod check;
 mod control;
 mod ends;
 mod held;
@@ -17,8 +18,12 @@ mod install;
 mod ipc;
 mod launch;
 mod lines;
+mod logs;
 mod machine;
+mod memory;
 mod pages;
+mod probe;
+mod probes;
 mod procfs;
 mod readiness;
 mod record;
@@ -30,6 +35,7 @@ mod signals;
 mod spawn;
 mod supervisor;
 mod wait;
+mod watch;
 
 const USAGE: &str = "usage: nodeapp-runner install DIR | run | drain | ctl restart|status|drain | version";
 

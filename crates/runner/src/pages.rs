@@ -16,10 +16,11 @@ pub(crate) struct View {
     pub(crate) uptime_seconds: f64,
 }
 
-/// The page of a path.
-pub(crate) fn page(path: &str, view: &View) -> Answer {
+/// The page of a path. The whole view is only made where it is shown: `/ready`
+/// is asked for all the time.
+pub(crate) fn page(path: &str, not_ready: Option<&str>, view: impl FnOnce() -> View) -> Answer {
     match path {
-        "/ready" => match &view.status.not_ready_reason {
+        "/ready" => match not_ready {
             None => Answer::text(200, "ready\n"),
             Some(reason) => Answer::text(503, format!("not ready: {reason}\n")),
         },
@@ -28,10 +29,10 @@ pub(crate) fn page(path: &str, view: &View) -> Answer {
         "/status" => Answer {
             status: 200,
             kind: "application/json",
-            body: serde_json::to_string(&view.status).unwrap_or_default() + "\n",
+            body: serde_json::to_string(&view().status).unwrap_or_default() + "\n",
         },
         "/metrics" => {
-            Answer { status: 200, kind: "text/plain; version=0.0.4; charset=utf-8", body: metrics(view) }
+            Answer { status: 200, kind: "text/plain; version=0.0.4; charset=utf-8", body: metrics(&view()) }
         }
         _ => Answer::text(404, "known paths: /ready /live /status /metrics\n"),
     }
@@ -54,12 +55,7 @@ fn metrics(view: &View) -> String {
             "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{name=\"{label}\",instance=\"0\"}} {value}\n"
         );
     };
-    add(
-        "pm2_process_cpu_seconds_total",
-        "counter",
-        "Processor time of the process tree.",
-        &view.cpu_seconds,
-    );
+    add("pm2_process_cpu_seconds_total", "counter", "Processor time of the process tree.", &view.cpu_seconds);
     add(
         "pm2_process_memory_bytes",
         "gauge",
@@ -97,15 +93,15 @@ mod tests {
 
     #[test]
     fn readiness_is_told_with_its_reason() {
-        assert_eq!(page("/ready", &view(ProcessState::Online, Some(7))).status, 200);
-        let answer = page("/ready", &view(ProcessState::WaitingRestart, None));
+        assert_eq!(page("/ready", None, || view(ProcessState::Online, Some(7))).status, 200);
+        let answer = page("/ready", Some("it does not run"), || view(ProcessState::WaitingRestart, None));
         assert_eq!((answer.status, answer.body.as_str()), (503, "not ready: it does not run\n"));
-        assert_eq!(page("/env", &view(ProcessState::Online, None)).status, 404);
+        assert_eq!(page("/env", None, || view(ProcessState::Online, None)).status, 404);
     }
 
     #[test]
     fn status_is_the_contracts_json() {
-        let answer = page("/status", &view(ProcessState::Online, Some(7)));
+        let answer = page("/status", None, || view(ProcessState::Online, Some(7)));
         let status: RunnerStatus = serde_json::from_str(&answer.body).unwrap();
         assert_eq!((status.restarts, status.pid), (4, Some(7)));
     }
@@ -122,7 +118,9 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
         }
-        assert!(metrics(&view(ProcessState::Errored, None)).contains("status{name=\"we\\\"b\",instance=\"0\"} 2"));
+        assert!(
+            metrics(&view(ProcessState::Errored, None)).contains("status{name=\"we\\\"b\",instance=\"0\"} 2")
+        );
         assert!(metrics(&view(ProcessState::WaitingRestart, None)).contains("instance=\"0\"} 0"));
     }
 }

@@ -95,7 +95,10 @@ fn check(config: &RunnerConfig) -> Result<(), String> {
         return Err(format!("name {:?} is no name", config.name));
     }
     if signals::by_name(&config.stop.kill_signal).is_none() {
-        return Err(format!("stop.killSignal {:?} is no signal name such as SIGINT", config.stop.kill_signal));
+        return Err(format!(
+            "stop.killSignal {:?} is no signal name such as SIGINT",
+            config.stop.kill_signal
+        ));
     }
     if config.port == Some(0) {
         return Err("port is 0".into());

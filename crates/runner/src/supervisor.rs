@@ -1,20 +1,22 @@
 //! The main loop: waits, reads, feeds the machine, carries its actions out.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::os::fd::AsFd;
+use std::time::Instant;
 
-use nodeapp_contract::{ExitCode, ExitReason, LastExit, RunnerConfig, RunnerStatus, config::Millis};
-use rustix::process::{Pid, Signal, WaitOptions};
+use nodeapp_contract::{ExitCode, ExitReason, LastExit, RunnerConfig, config::Millis};
+use rustix::process::{Pid, Signal};
 
 use crate::control::{Command, Control};
-use crate::ends;
 use crate::held::Held;
 use crate::http::Endpoint;
 use crate::ipc::Ipc;
-use crate::launch::LaunchError;
-use crate::machine::{End, Event, Machine, Now, Phase};
-use crate::pages::{self, View};
-use crate::procfs;
+use crate::launch::{self, LaunchError};
+use crate::logs::Logs;
+use crate::machine::{Cause, Event, Machine, Now, Phase};
+use crate::memory::{MemoryWatch, OomCounter};
+use crate::pages;
+use crate::probes::Probes;
 use crate::readiness::Readiness;
 use crate::record::{Record, epoch_millis, termination_message};
 use crate::say::say;
@@ -22,11 +24,6 @@ use crate::settings::{self, Env, Settings};
 use crate::side::{Message, SideChannel};
 use crate::signals::{self, Pipes};
 use crate::wait::{Interest, Token};
-
-/// While the app is starting its port is looked for this often.
-const PORT_CHECK: Duration = Duration::from_millis(100);
-/// While the rest of a process tree is awaited it is looked at this often.
-const TREE_CHECK: Duration = Duration::from_millis(20);
 
 /// The process that runs.
 #[derive(Debug)]
@@ -57,6 +54,14 @@ pub(crate) struct Supervisor {
     pub(crate) endpoint: Endpoint,
     pub(crate) signals: Pipes,
     pub(crate) port_told: bool,
+    pub(crate) logs: Option<Logs>,
+    pub(crate) memory: Option<MemoryWatch>,
+    pub(crate) oom: OomCounter,
+    /// The kernel has killed something of this container since the last end.
+    pub(crate) oom_kill: bool,
+    pub(crate) probes: Probes,
+    /// Why the runner is restarting the process.
+    pub(crate) why: Option<String>,
     /// Set when the runner is to end.
     pub(crate) leave: Option<u8>,
 }
@@ -124,7 +129,20 @@ impl Supervisor {
                 None
             }
         });
+        let logs = config.log_files.as_ref().and_then(|files| match Logs::open(&config.name, files) {
+            Ok(logs) => Some(logs),
+            Err(error) => {
+                say!("log files in {} cannot be written: {error}; kubectl logs has the lines", files.dir);
+                None
+            }
+        });
         Ok(Self {
+            logs,
+            memory: config.memory.clone().map(MemoryWatch::new),
+            oom: OomCounter::find(),
+            oom_kill: false,
+            probes: Probes::new(&config, launch::probe_env(&env)),
+            why: None,
             machine: Machine::new(&config, kill_signal.as_raw()),
             readiness: Readiness::new(&config),
             record: Record::load(&settings.state_file()),
@@ -160,30 +178,41 @@ impl Supervisor {
             }
             self.look_around();
         }
+        if let Some(logs) = &mut self.logs {
+            logs.drain();
+            logs.finish();
+        }
         self.leave.unwrap_or_default()
     }
 
     fn interest(&self) -> Interest<'_> {
         let mut all = Interest::default();
-        all.read(Token::Stop, &self.signals.stop);
-        all.read(Token::Child, &self.signals.child);
+        all.read(Token::Stop, self.signals.stop.as_fd());
+        all.read(Token::Child, self.signals.child.as_fd());
         if let Some(stream) = self.child.as_ref().and_then(|child| child.ipc.stream()) {
-            all.read(Token::Ipc, stream);
+            all.read(Token::Ipc, stream.as_fd());
         }
-        all.read(Token::SideListener, self.side.listener());
+        all.read(Token::SideListener, self.side.listener().as_fd());
         for (id, stream) in self.side.streams() {
-            all.read(Token::Side(id), stream);
+            all.read(Token::Side(id), stream.as_fd());
         }
-        all.read(Token::ControlListener, self.control.listener());
+        all.read(Token::ControlListener, self.control.listener().as_fd());
         for (id, stream) in self.control.streams() {
-            all.read(Token::Control(id), stream);
+            all.read(Token::Control(id), stream.as_fd());
         }
-        all.read(Token::EndpointListener, self.endpoint.listener());
+        all.read(Token::EndpointListener, self.endpoint.listener().as_fd());
         for (id, stream, writes) in self.endpoint.streams() {
-            if writes {
-                all.write(Token::Endpoint(id), stream);
-            } else {
-                all.read(Token::Endpoint(id), stream);
+            all.either(Token::Endpoint(id), stream.as_fd(), writes);
+        }
+        for (role, socket, writes) in self.probes.sockets() {
+            all.either(Token::Probe(role), socket, writes);
+        }
+        if let Some(logs) = &self.logs {
+            for (kind, pipe) in logs.readable() {
+                all.read(Token::Log(kind), pipe.as_fd());
+            }
+            for kind in logs.waiting() {
+                all.write(Token::LogCopy(kind), Logs::target(kind));
             }
         }
         all
@@ -221,66 +250,27 @@ impl Supervisor {
             }
             Token::EndpointListener => self.endpoint.accept(self.now()),
             Token::Endpoint(id) => {
-                let view = self.view();
-                self.endpoint.serve(id, |path| pages::page(path, &view));
+                if let Some(path) = self.endpoint.advance(id) {
+                    let answer = pages::page(&path, self.not_ready().as_deref(), || self.view());
+                    self.endpoint.answer(id, &answer);
+                }
+            }
+            Token::Probe(role) => {
+                if let Some((role, passed)) = self.probes.advance(role) {
+                    self.probed(role, passed);
+                }
+            }
+            Token::Log(kind) => {
+                if let Some(logs) = &mut self.logs {
+                    logs.read(kind);
+                }
+            }
+            Token::LogCopy(kind) => {
+                if let Some(logs) = &mut self.logs {
+                    logs.write(kind);
+                }
             }
         }
-    }
-
-    /// What has to be looked at after every wait.
-    fn look_around(&mut self) {
-        let now = self.now();
-        self.endpoint.expire(now);
-        if self.machine.awaits_tree() && procfs::tree(&[]).is_empty() {
-            self.feed(Event::TreeGone);
-        }
-        if let Some((in_flight, open)) = self.side.settled(now) {
-            self.feed(Event::Load { in_flight, open });
-        }
-        let running = self.machine.phase() == Phase::Running;
-        if running
-            && self.readiness.wants_port()
-            && self.held_port_is_free()
-            && self.config.port.is_some_and(procfs::listens)
-        {
-            self.readiness.listening(true, false);
-        }
-        if self.readiness.update(now, self.machine.phase()) {
-            self.feed(Event::Ready);
-            say!("the app is ready after {} ms", self.uptime(now).as_millis());
-        }
-        if self.readiness.overdue(now, self.machine.phase()) {
-            let reason = self.readiness.reason(now, self.machine.phase()).unwrap_or_default();
-            let limit = self.config.readiness.listen_timeout.0;
-            say!("the app is not ready after listenTimeout ({limit} ms): {reason}; it keeps its time");
-        }
-        if self.machine.deadline().is_some_and(|at| at <= now) {
-            self.feed(Event::Tick);
-        }
-    }
-
-    /// A look for listeners proves nothing while the runner's own socket listens.
-    fn held_port_is_free(&self) -> bool {
-        !self.readiness.held()
-    }
-
-    fn deadline(&self) -> Option<Now> {
-        let now = self.now();
-        let phase = self.machine.phase();
-        let port = (phase == Phase::Running && self.readiness.wants_port()).then(|| now + PORT_CHECK);
-        let tree = self.machine.awaits_tree().then(|| now + TREE_CHECK);
-        let side = self.side.deadline().filter(|at| *at > now);
-        [
-            self.machine.deadline(),
-            self.readiness.overdue_at(phase),
-            self.endpoint.deadline(),
-            port,
-            tree,
-            side,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
     }
 
     fn told(&mut self, message: Message) {
@@ -302,7 +292,8 @@ impl Supervisor {
                     self.refuse();
                 }
             }
-            Message::Hello {} | Message::Load { .. } | Message::Listening { .. } | Message::Closed { .. } => {}
+            Message::Hello {} | Message::Load { .. } | Message::Listening { .. } | Message::Closed { .. } => {
+            }
         }
     }
 
@@ -314,62 +305,12 @@ impl Supervisor {
             }
             Command::Restart => {
                 self.control.answer(id, "ok: restarting in place");
-                self.feed(Event::Restart(crate::machine::Cause::Ordered));
+                self.feed(Event::Restart(Cause::Ordered));
             }
             Command::Status => {
                 let line = serde_json::to_string(&self.view().status).unwrap_or_default();
                 self.control.answer(id, &line);
             }
         }
-    }
-
-    /// Takes every ended child off the kernel's hands.
-    fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if self.child.as_ref().is_none_or(|child| child.pid != pid) {
-                continue;
-            }
-            let end = status.exit_status().map_or_else(
-                || End::Signal(status.terminating_signal().unwrap_or_default()),
-                End::Code,
-            );
-            let tree_left = !procfs::tree(&[]).is_empty();
-            // What it said last still counts, and `ready` may be in there.
-            self.side.reset();
-            self.feed(Event::Exited { end, tree_left });
-        }
-    }
-
-    /// How long the current process has run.
-    pub(crate) fn uptime(&self, now: Now) -> Duration {
-        self.child.as_ref().map_or(Duration::ZERO, |child| now.saturating_sub(child.started))
-    }
-
-    fn view(&self) -> View {
-        let now = self.now();
-        let reason = self.readiness.reason(now, self.machine.phase());
-        let tree = if self.child.is_some() { procfs::tree(&[]) } else { vec![] };
-        let status = RunnerStatus {
-            state: self.machine.process_state(),
-            ready: reason.is_none(),
-            not_ready_reason: reason,
-            pid: self.child.as_ref().and_then(|child| child.pid.as_raw_nonzero().get().try_into().ok()),
-            restarts: self.record.restarts,
-            started_at: self.child.as_ref().map(|child| Millis(child.started_at)),
-            rss: self.child.as_ref().map(|_| procfs::resident(&tree)),
-            in_flight: self.side.in_flight(),
-            last_exit: self.record.last_exit.clone(),
-        };
-        View {
-            name: self.config.name.clone(),
-            status,
-            cpu_seconds: procfs::cpu_seconds(&tree),
-            uptime_seconds: self.uptime(now).as_secs_f64(),
-        }
-    }
-
-    /// Context for the words about an end.
-    pub(crate) fn context(&self) -> ends::Context {
-        ends::Context { oom_kill: false, why: None, at: epoch_millis() }
     }
 }

@@ -1,9 +1,12 @@
 //! One wait for everything the runner reacts to.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::logs::Kind;
+use crate::probe::Role;
 
 /// Who has something to read, or room to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,11 @@ pub(crate) enum Token {
     Control(u64),
     EndpointListener,
     Endpoint(u64),
+    /// Output of the app.
+    Log(Kind),
+    /// Room in the container's output.
+    LogCopy(Kind),
+    Probe(Role),
 }
 
 /// What is waited for.
@@ -27,12 +35,17 @@ pub(crate) struct Interest<'fd> {
 }
 
 impl<'fd> Interest<'fd> {
-    pub(crate) fn read(&mut self, token: Token, fd: &'fd impl AsFd) {
-        self.add(token, fd.as_fd(), PollFlags::IN);
+    pub(crate) fn read(&mut self, token: Token, fd: BorrowedFd<'fd>) {
+        self.add(token, fd, PollFlags::IN);
     }
 
-    pub(crate) fn write(&mut self, token: Token, fd: &'fd impl AsFd) {
-        self.add(token, fd.as_fd(), PollFlags::OUT);
+    pub(crate) fn write(&mut self, token: Token, fd: BorrowedFd<'fd>) {
+        self.add(token, fd, PollFlags::OUT);
+    }
+
+    /// For room to write if `write`, else for something to read.
+    pub(crate) fn either(&mut self, token: Token, fd: BorrowedFd<'fd>, write: bool) {
+        self.add(token, fd, if write { PollFlags::OUT } else { PollFlags::IN });
     }
 
     fn add(&mut self, token: Token, fd: BorrowedFd<'fd>, flags: PollFlags) {

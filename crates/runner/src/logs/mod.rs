@@ -1,0 +1,298 @@
+//! The app's output when it goes to files: whole lines, rotated by renaming,
+//! and a copy to the container's own output for `kubectl logs`.
+//!
+//! A line is written to the file before it is offered to the container's
+//! output. If nobody reads that, the runner stops reading from the app after
+//! [`CHUNK`] bytes, as a pipe would: nothing is lost and nothing piles up.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nodeapp_contract::config::LogFiles;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+
+use crate::record::epoch_millis;
+use crate::say::say;
+use crate::spawn::Output;
+
+mod archive;
+mod framer;
+
+use archive::{Archivist, Keep, Names};
+use framer::Framer;
+
+/// What is read at once, and the most that waits for the container's output.
+const CHUNK: usize = 64 * 1024;
+/// A pipe that is ready to be written to takes this much without blocking.
+const PIPE_BUF: usize = 4_096;
+/// A line that never ends must not keep a file from being rotated for ever.
+const MAX_OVERSIZE: u64 = 4;
+/// At the end, the container's output may take this long to take the rest.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Out,
+    Error,
+}
+
+/// One of the app's two streams.
+#[derive(Debug)]
+struct Stream {
+    kind: Kind,
+    /// Absent while no process runs.
+    pipe: Option<OwnedFd>,
+    chunk: Vec<u8>,
+    framer: Framer,
+    file: LogFile,
+    /// Still to be copied to the container's output.
+    copy: Vec<u8>,
+    copied: usize,
+}
+
+/// Both streams.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    streams: [Stream; 2],
+    archivist: Archivist,
+}
+
+impl Logs {
+    /// Opens the files of an app.
+    pub(crate) fn open(name: &str, config: &LogFiles) -> io::Result<Self> {
+        let dir = Path::new(&config.dir);
+        fs::create_dir_all(dir)?;
+        let stream = |kind, suffix: &str| -> io::Result<Stream> {
+            let names = Names::new(dir, format!("{name}-{suffix}"));
+            Ok(Stream {
+                kind,
+                pipe: None,
+                chunk: vec![0; CHUNK],
+                framer: Framer::default(),
+                file: LogFile::open(names, config.max_size)?,
+                copy: vec![],
+                copied: 0,
+            })
+        };
+        let keep = Keep { retain: config.retain as usize, compress: config.compress };
+        let streams = [stream(Kind::Out, "out")?, stream(Kind::Error, "error")?];
+        Ok(Self { streams, archivist: Archivist::start(keep)? })
+    }
+
+    /// Pipes for a process that is about to start.
+    pub(crate) fn pipes(&mut self) -> io::Result<Output> {
+        let (out_read, out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let (err_read, err) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        for (stream, read) in self.streams.iter_mut().zip([out_read, err_read]) {
+            rustix::io::ioctl_fionbio(&read, true)?;
+            // Bigger than the default, so that a busy app is not slowed down.
+            let _ = rustix::pipe::fcntl_setpipe_size(&read, 256 * 1024);
+            stream.pipe = Some(read);
+        }
+        Ok(Output::Pipes { out, err })
+    }
+
+    /// What can be read from, unless its copy waits to be written.
+    pub(crate) fn readable(&self) -> impl Iterator<Item = (Kind, &OwnedFd)> {
+        self.streams
+            .iter()
+            .filter(|stream| stream.copy.is_empty())
+            .filter_map(|stream| Some((stream.kind, stream.pipe.as_ref()?)))
+    }
+
+    /// Copies that wait for room in the container's output.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Kind> {
+        self.streams.iter().filter(|stream| !stream.copy.is_empty()).map(|stream| stream.kind)
+    }
+
+    /// Reads from a stream once.
+    pub(crate) fn read(&mut self, kind: Kind) {
+        let (streams, archivist) = (&mut self.streams, &self.archivist);
+        if let Some(stream) = streams.iter_mut().find(|stream| stream.kind == kind) {
+            stream.read(archivist);
+        }
+    }
+
+    /// Goes on with a copy.
+    pub(crate) fn write(&mut self, kind: Kind) {
+        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.kind == kind) {
+            stream.write();
+        }
+    }
+
+    /// The process is gone: takes what is left in its pipes, within limits.
+    pub(crate) fn drain(&mut self) {
+        let until = Instant::now() + LAST_WORDS;
+        for stream in &mut self.streams {
+            while stream.pipe.is_some() && Instant::now() < until {
+                if !stream.read(&self.archivist) {
+                    break;
+                }
+                stream.flush(until);
+            }
+            stream.pipe = None;
+            stream.end(&self.archivist);
+            stream.flush(until);
+        }
+    }
+
+    /// The container's own output of a stream.
+    pub(crate) fn target(kind: Kind) -> BorrowedFd<'static> {
+        match kind {
+            Kind::Out => rustix::stdio::stdout(),
+            Kind::Error => rustix::stdio::stderr(),
+        }
+    }
+
+    /// Waits for the compression of what has been rotated.
+    pub(crate) fn finish(&mut self) {
+        self.archivist.finish();
+    }
+}
+
+impl Stream {
+    /// False if there was nothing.
+    fn read(&mut self, archivist: &Archivist) -> bool {
+        let Some(pipe) = &self.pipe else { return false };
+        match rustix::io::read(pipe, &mut self.chunk[..]) {
+            Ok(0) => {
+                self.pipe = None;
+                self.end(archivist);
+                false
+            }
+            Ok(n) => {
+                let Self { framer, file, copy, chunk, .. } = self;
+                framer.feed(&chunk[..n], |bytes, whole| {
+                    file.write(bytes, whole, archivist);
+                    copy.extend_from_slice(bytes);
+                });
+                self.write();
+                true
+            }
+            Err(Errno::INTR) => true,
+            Err(Errno::AGAIN) => false,
+            Err(_) => {
+                self.pipe = None;
+                false
+            }
+        }
+    }
+
+    fn end(&mut self, archivist: &Archivist) {
+        let Self { framer, file, copy, .. } = self;
+        framer.end(|bytes, whole| {
+            file.write(bytes, whole, archivist);
+            copy.extend_from_slice(bytes);
+        });
+    }
+
+    /// Writes as much of the copy as goes without blocking.
+    fn write(&mut self) {
+        while self.copied < self.copy.len() && self.writable(Duration::ZERO) {
+            let rest = &self.copy[self.copied..];
+            let piece = &rest[..rest.len().min(PIPE_BUF)];
+            match rustix::io::write(Logs::target(self.kind), piece) {
+                Ok(n) => self.copied += n,
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                // Nobody reads any more, and nobody will.
+                Err(_) => self.copied = self.copy.len(),
+            }
+        }
+        if self.copied >= self.copy.len() {
+            self.copy.clear();
+            self.copied = 0;
+        }
+    }
+
+    fn flush(&mut self, until: Instant) {
+        while !self.copy.is_empty() && self.writable(until.saturating_duration_since(Instant::now())) {
+            self.write();
+        }
+        self.copy.clear();
+        self.copied = 0;
+    }
+
+    fn writable(&self, wait: Duration) -> bool {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: wait.subsec_nanos().into(),
+        };
+        let mut fds = [PollFd::from_borrowed_fd(Logs::target(self.kind), PollFlags::OUT)];
+        poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+/// The file of one stream.
+#[derive(Debug)]
+struct LogFile {
+    names: Names,
+    file: Option<File>,
+    size: u64,
+    max_size: u64,
+    failure_told: bool,
+}
+
+impl LogFile {
+    fn open(names: Names, max_size: u64) -> io::Result<Self> {
+        let mut it = Self { names, file: None, size: 0, max_size: max_size.max(1), failure_told: false };
+        it.reopen()?;
+        Ok(it)
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let file = OpenOptions::new().create(true).append(true).open(self.names.current())?;
+        self.size = file.metadata()?.len();
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Writes whole lines, rotating between two of them where one more would
+    /// pass the size. A file that cannot be written to is told once; the copy
+    /// in the container's output goes on.
+    fn write(&mut self, mut bytes: &[u8], whole: bool, archivist: &Archivist) {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(self.share(bytes, whole));
+            let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(now));
+            self.size += now.len() as u64;
+            bytes = later;
+            let full = self.size >= self.max_size;
+            let result = written.and_then(|()| {
+                let over = self.size >= self.max_size.saturating_mul(MAX_OVERSIZE);
+                if full && (whole || over) { self.rotate(archivist) } else { Ok(()) }
+            });
+            match result {
+                Ok(()) => self.failure_told = false,
+                Err(error) if !self.failure_told => {
+                    self.failure_told = true;
+                    let path = self.names.current();
+                    say!("{} cannot be written: {error}; kubectl logs has the lines", path.display());
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// How much of `bytes` goes into this file: lines up to the one that fills it.
+    fn share(&self, bytes: &[u8], whole: bool) -> usize {
+        let room = usize::try_from(self.max_size.saturating_sub(self.size)).unwrap_or(usize::MAX);
+        if !whole || bytes.len() <= room {
+            return bytes.len();
+        }
+        let from = room.saturating_sub(1);
+        bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| from + at + 1)
+    }
+
+    fn rotate(&mut self, archivist: &Archivist) -> io::Result<()> {
+        let rotated = self.names.rotated(epoch_millis() / 1_000);
+        fs::rename(self.names.current(), &rotated)?;
+        self.reopen()?;
+        archivist.take(self.names.clone(), rotated);
+        Ok(())
+    }
+}

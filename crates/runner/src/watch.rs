@@ -1,0 +1,172 @@
+//! What the supervisor looks at after every wait, and when it wants to be woken.
+
+use std::time::Duration;
+
+use nodeapp_contract::config::Millis;
+use nodeapp_contract::{RunnerStatus, status::ProcessState};
+use rustix::process::{Pid, WaitOptions};
+
+use crate::machine::{Cause, End, Event, Now, Phase};
+use crate::pages::View;
+use crate::probe::Role;
+use crate::procfs::{self, Process};
+use crate::say::say;
+use crate::supervisor::Supervisor;
+
+/// While the app is starting its port is looked for this often.
+const PORT_CHECK: Duration = Duration::from_millis(100);
+/// While the rest of a process tree is awaited it is looked at this often.
+const TREE_CHECK: Duration = Duration::from_millis(20);
+
+impl Supervisor {
+    pub(crate) fn look_around(&mut self) {
+        let now = self.now();
+        self.endpoint.expire(now);
+        if self.machine.awaits_tree() && self.tree().is_empty() {
+            self.feed(Event::TreeGone);
+        }
+        if let Some((in_flight, open)) = self.side.settled(now) {
+            self.feed(Event::Load { in_flight, open });
+        }
+        for (role, passed) in self.probes.tick(now) {
+            self.probed(role, passed);
+        }
+        self.look_at_memory(now);
+        self.look_at_readiness(now);
+        if self.machine.deadline().is_some_and(|at| at <= now) {
+            self.feed(Event::Tick);
+        }
+    }
+
+    fn look_at_readiness(&mut self, now: Now) {
+        let phase = self.machine.phase();
+        // A look for listeners proves nothing once the runner's own socket listens.
+        let look = phase == Phase::Running && self.readiness.wants_port() && !self.readiness.held();
+        if look && self.config.port.is_some_and(procfs::listens) {
+            self.readiness.listening(true, false);
+        }
+        if self.readiness.update(now, phase) {
+            self.feed(Event::Ready);
+            say!("the app is ready after {} ms", self.uptime(now).as_millis());
+        }
+        if self.readiness.overdue(now, phase) {
+            let reason = self.readiness.reason(now, phase).unwrap_or_default();
+            let limit = self.config.readiness.listen_timeout.0;
+            say!("the app is not ready after listenTimeout ({limit} ms): {reason}; it gets more time");
+        }
+    }
+
+    fn look_at_memory(&mut self, now: Now) {
+        let running = self.machine.phase() == Phase::Running;
+        let due = self.memory.as_ref().is_some_and(|memory| memory.next() <= now);
+        if !running || !due {
+            return;
+        }
+        let rss = procfs::resident(&self.tree());
+        if let Some(why) = self.memory.as_mut().and_then(|memory| memory.measured(now, rss)) {
+            say!("restarting the app: {why}");
+            self.why = Some(why);
+            self.feed(Event::Restart(Cause::MemoryLimit));
+        }
+    }
+
+    /// A probe has come to another verdict.
+    pub(crate) fn probed(&mut self, role: Role, passed: bool) {
+        let now = self.now();
+        say!("the {} probe {}", role.name(), if passed { "passes" } else { "fails" });
+        match (role, passed) {
+            (Role::Readiness, _) => self.readiness.probe(passed),
+            (Role::Startup, true) => {
+                self.readiness.startup(true);
+                self.probes.startup_passed(now);
+            }
+            (Role::Liveness, true) => {}
+            (Role::Startup | Role::Liveness, false) => {
+                let times = self.probes.threshold(role);
+                self.why = Some(format!("its {} probe failed {times} times in a row", role.name()));
+                self.feed(Event::Restart(Cause::ProbeFailed));
+            }
+        }
+    }
+
+    /// When the loop has to wake up at the latest.
+    pub(crate) fn deadline(&self) -> Option<Now> {
+        let now = self.now();
+        let phase = self.machine.phase();
+        let running = phase == Phase::Running;
+        let look = running && self.readiness.wants_port() && !self.readiness.held();
+        [
+            self.machine.deadline(),
+            self.readiness.overdue_at(phase),
+            self.endpoint.deadline(),
+            self.probes.deadline(),
+            self.memory.as_ref().filter(|_| running).map(crate::memory::MemoryWatch::next),
+            look.then(|| now + PORT_CHECK),
+            self.machine.awaits_tree().then(|| now + TREE_CHECK),
+            self.side.deadline().filter(|at| *at > now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Takes every ended child off the kernel's hands.
+    pub(crate) fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if self.child.as_ref().is_some_and(|child| child.pid == pid) {
+                let end = status
+                    .exit_status()
+                    .map_or_else(|| End::Signal(status.terminating_signal().unwrap_or_default()), End::Code);
+                self.side.reset();
+                self.oom_kill = self.oom.take();
+                let tree_left = !self.tree().is_empty();
+                self.feed(Event::Exited { end, tree_left });
+            } else if let Some((role, passed)) =
+                self.probes.reaped(pid.as_raw_nonzero().get(), status.exit_status() == Some(0))
+            {
+                self.probed(role, passed);
+            }
+        }
+    }
+
+    /// The app's processes.
+    pub(crate) fn tree(&self) -> Vec<Process> {
+        procfs::tree(&self.probes.pids())
+    }
+
+    /// How long the current process has run.
+    pub(crate) fn uptime(&self, now: Now) -> Duration {
+        self.child.as_ref().map_or(Duration::ZERO, |child| now.saturating_sub(child.started))
+    }
+
+    /// Why the pod may not get traffic.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        self.readiness.reason(self.now(), self.machine.phase())
+    }
+
+    /// The state for `/status` and `/metrics`.
+    pub(crate) fn view(&self) -> View {
+        let child = self.child.as_ref();
+        let tree = child.map_or_else(Vec::new, |_| self.tree());
+        let reason = self.not_ready();
+        let id = |pid: Pid| u32::try_from(pid.as_raw_nonzero().get()).ok();
+        let status = RunnerStatus {
+            state: self.machine.process_state(),
+            ready: reason.is_none(),
+            not_ready_reason: reason,
+            pid: child.and_then(|child| id(child.pid)),
+            restarts: self.record.restarts,
+            started_at: child.map(|child| Millis(child.started_at)),
+            rss: child.map(|_| procfs::resident(&tree)),
+            in_flight: self.side.in_flight(),
+            last_exit: self.record.last_exit.clone(),
+        };
+        debug_assert!(status.state != ProcessState::Online || status.pid.is_some());
+        View {
+            name: self.config.name.clone(),
+            status,
+            cpu_seconds: procfs::cpu_seconds(&tree),
+            uptime_seconds: self.uptime(self.now()).as_secs_f64(),
+        }
+    }
+}
