@@ -15,7 +15,7 @@ use clap::ValueEnum;
 
 use self::counts::Counts;
 use self::targets::Targets;
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, Provider};
 use crate::{cache, r#gen, image, lint, paths, sh};
 
 /// Clusters of the tests, apart from the `dev` cluster that a person may be looking at.
@@ -149,15 +149,10 @@ fn with_cluster<T>(
     context: Option<&str>,
     body: impl FnOnce(&Cluster) -> Result<T>,
 ) -> Result<T> {
-    let options = match context {
-        Some(context) => {
-            cluster::Options { context: Some(context.to_owned()), ..cluster::Options::local(name, nodes) }
-        }
-        None if nodes == 0 => cluster::Options::local(name, nodes),
-        None => {
-            cluster::Options { provider: cluster::Provider::Auto, ..cluster::Options::local(name, nodes) }
-        }
-    };
+    // kind cannot do without nodes, so that a bare control plane is always ours.
+    let provider = if nodes == 0 { Provider::Local } else { Provider::Auto };
+    let options =
+        cluster::Options { name: name.to_owned(), nodes, context: context.map(str::to_owned), provider };
     let was_there = context.is_some() || paths::cache()?.join("clusters").join(name).exists();
     let result = cluster::up(&options).and_then(|cluster| body(&cluster));
     if !was_there && !keep {
