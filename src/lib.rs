@@ -3,6 +3,13 @@
 //! [`crd`] is the API, [`controller`] brings what it asks for about,
 //! [`permissions`] is what it may do for that.
 
+pub mod client;
+pub mod controller;
 pub mod crd;
 pub mod generated;
+pub mod health;
+pub mod metrics;
+pub mod operator;
 pub mod permissions;
+pub mod startup;
+pub mod telemetry;

@@ -1,6 +1,12 @@
 //! The operator's command line.
 
-use clap::{Parser, Subcommand};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use nodeapp_operator::controller::desired::Settings;
+use nodeapp_operator::telemetry::{self, LogFormat};
+use nodeapp_operator::{generated, operator};
 
 /// Runs Node.js applications on Kubernetes as PM2 would.
 #[derive(Parser)]
@@ -12,6 +18,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the operator.
+    Run(Run),
     /// Print the `CustomResourceDefinition` as YAML.
     Crd,
     /// Print the `ClusterRole` as YAML.
@@ -20,10 +28,54 @@ enum Command {
     Version,
 }
 
-fn main() {
+#[derive(Args)]
+struct Run {
+    /// Image with the runner, which every pod of an app copies at its start.
+    #[arg(long, env = "NODEAPP_RUNNER_IMAGE")]
+    runner_image: String,
+    /// Address of `/livez`, `/readyz` and `/metrics`.
+    #[arg(long, env = "NODEAPP_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// How log lines look; `RUST_LOG` says how many there are.
+    #[arg(long, env = "NODEAPP_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Crd => print!("{}", nodeapp_operator::generated::crd_yaml()),
-        Command::Rbac => print!("{}", nodeapp_operator::generated::rbac_yaml()),
-        Command::Version => println!("nodeapp-operator {}", env!("CARGO_PKG_VERSION")),
+        Command::Run(arguments) => run(arguments),
+        Command::Crd => print(&generated::crd_yaml()),
+        Command::Rbac => print(&generated::rbac_yaml()),
+        Command::Version => print(concat!("nodeapp-operator ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    use std::io::Write;
+    // A reader that has seen enough, such as head, is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn run(Run { runner_image, listen, log_format }: Run) -> ExitCode {
+    telemetry::init(log_format);
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is there already");
+    }
+    // The cores of the node are not ours; two threads carry thousands of apps.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(operator::run(Settings { runner_image }, listen)),
+        Err(error) => {
+            tracing::error!(%error, "cannot start threads");
+            return ExitCode::FAILURE;
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }

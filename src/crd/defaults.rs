@@ -12,7 +12,7 @@ pub const fn instances() -> i32 {
 }
 
 /// `spec.listenTimeout`.
-pub const LISTEN_TIMEOUT: Duration = Duration::from_secs(60);
+pub const LISTEN_TIMEOUT: Duration = Duration::from_mins(1);
 /// `spec.killTimeout`.
 pub const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 /// `spec.drainDelay`.

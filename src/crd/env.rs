@@ -43,7 +43,6 @@ pub struct EnvVar {
     "[has(self.secretKeyRef), has(self.configMapKeyRef), has(self.fieldRef), has(self.resourceFieldRef)].filter(x, x).size() == 1",
     "valueFrom has exactly one of secretKeyRef, configMapKeyRef, fieldRef and resourceFieldRef",
 ))]
-#[allow(clippy::struct_field_names)] // Kubernetes' own names.
 pub struct EnvVarSource {
     /// A key of a Secret in the namespace of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,8 @@
 //! The API `nodeapp.dev/v1alpha1`: types, defaults and rules, without a client.
 
-// The schema derive copies public structs into its own functions.
-#![allow(unreachable_pub)]
+// The schema derive copies public structs into its own functions; env sources
+// have Kubernetes' own names.
+#![allow(unreachable_pub, clippy::struct_field_names)]
 
 pub mod conditions;
 pub mod defaults;

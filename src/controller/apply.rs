@@ -1,0 +1,140 @@
+//! Fourth step, and the only one that writes children: in order, only what is
+//! not as it should be, and never what belongs to someone else.
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, NamespaceResourceScope};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::compare;
+use super::desired::{Applied, Children, Prepared, obsolete};
+use super::error::{Action, Error};
+use super::names::MANAGER;
+use super::observe::Observed;
+
+/// Writes the children of one app.
+pub struct Writer<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    writes: u32,
+}
+
+/// A kind of child.
+pub trait Child:
+    k8s_openapi::Resource<Scope = NamespaceResourceScope>
+    + Metadata<Ty = ObjectMeta>
+    + Clone
+    + Serialize
+    + DeserializeOwned
+    + std::fmt::Debug
+{
+}
+
+impl<K> Child for K where
+    K: k8s_openapi::Resource<Scope = NamespaceResourceScope>
+        + Metadata<Ty = ObjectMeta>
+        + Clone
+        + Serialize
+        + DeserializeOwned
+        + std::fmt::Debug
+{
+}
+
+/// Makes a create-only apply: an object that exists never has this version, so
+/// the API server answers with a conflict instead of handing it over to us.
+const ABSENT: &str = "1";
+
+impl<'a> Writer<'a> {
+    /// A writer for the apps of a namespace.
+    pub const fn new(client: &'a Client, namespace: &'a str) -> Self {
+        Self { client, namespace, writes: 0 }
+    }
+
+    /// Number of writes so far.
+    pub const fn writes(&self) -> u32 {
+        self.writes
+    }
+
+    /// Brings the children about: what others lean on first, pods last.
+    pub async fn apply(
+        &mut self,
+        children: Children<Prepared>,
+        observed: &Observed,
+    ) -> Result<Children<Applied>, Error> {
+        let Children { service_account, revision, service, disruption_budget, deployment, stage: _ } =
+            children;
+        let known = observed
+            .revisions
+            .iter()
+            .find(|known| known.metadata.name == revision.metadata.name)
+            .map(AsRef::as_ref);
+        let service_account = self.one(service_account, observed.service_account.as_deref()).await?;
+        let revision = self.one(revision, known).await?;
+        let service = self.optional(service, observed.service.as_deref()).await?;
+        let disruption_budget =
+            self.optional(disruption_budget, observed.disruption_budget.as_deref()).await?;
+        let deployment = self.one(deployment, observed.deployment.as_deref()).await?;
+        self.forget_history(&revision, observed).await?;
+        Ok(Children::new(service_account, revision, service, disruption_budget, deployment))
+    }
+
+    async fn one<K: Child>(&mut self, desired: K, live: Option<&K>) -> Result<K, Error> {
+        let mut body = serde_json::to_value(&desired).expect("a Kubernetes object is JSON");
+        let Some(live) = live else {
+            body["metadata"]["resourceVersion"] = json!(ABSENT);
+            return self.patch(&desired, &body, Action::Create).await;
+        };
+        let as_it_is = serde_json::to_value(live).expect("a Kubernetes object is JSON");
+        let managed = live.metadata().managed_fields.as_deref().unwrap_or_default();
+        if compare::is_applied(&body, &as_it_is, managed) {
+            return Ok(live.clone());
+        }
+        // Only this very object: not one of the same name made meanwhile.
+        body["metadata"]["uid"] = json!(live.metadata().uid);
+        self.patch(&desired, &body, Action::Apply).await
+    }
+
+    async fn optional<K: Child>(&mut self, desired: Option<K>, live: Option<&K>) -> Result<Option<K>, Error> {
+        match (desired, live) {
+            (Some(desired), live) => self.one(desired, live).await.map(Some),
+            (None, Some(live)) => self.delete(live).await.map(|()| None),
+            (None, None) => Ok(None),
+        }
+    }
+
+    async fn forget_history(
+        &mut self,
+        current: &ControllerRevision,
+        observed: &Observed,
+    ) -> Result<(), Error> {
+        for revision in obsolete(&observed.revisions, current) {
+            self.delete(revision).await?;
+        }
+        Ok(())
+    }
+
+    async fn patch<K: Child>(&mut self, desired: &K, body: &Value, action: Action) -> Result<K, Error> {
+        let name = desired.metadata().name.clone().unwrap_or_default();
+        let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
+        self.writes += 1;
+        let applied = api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await;
+        applied.map_err(|source| Error { action, kind: K::KIND, name, source })
+    }
+
+    async fn delete<K: Child>(&mut self, live: &K) -> Result<(), Error> {
+        let meta = live.metadata();
+        let name = meta.name.clone().unwrap_or_default();
+        let this_one = Preconditions { uid: meta.uid.clone(), resource_version: None };
+        let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
+        self.writes += 1;
+        match api.delete(&name, &DeleteParams::background().preconditions(this_one)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(source) => Err(Error { action: Action::Delete, kind: K::KIND, name, source }),
+        }
+    }
+}

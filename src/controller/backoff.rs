@@ -1,0 +1,151 @@
+//! What is remembered of an app between two reconciles: how often it failed in a
+//! row, and the status written last. Forgotten when the app is.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::cache::AppKey;
+use super::error::Class;
+use crate::crd::NodeAppStatus;
+
+/// The wait before try number `failures + 1`. `spread` from 0 to 1 moves it by up
+/// to a fifth either way, so that apps that failed together do not return together.
+pub fn delay(class: Class, failures: u32, spread: f64) -> Duration {
+    let (first, longest) = class.delays();
+    let doubled =
+        first.saturating_mul(1u32.checked_shl(failures.saturating_sub(1).min(20)).unwrap_or(u32::MAX));
+    doubled.min(longest).mul_f64(0.8 + 0.4 * spread.clamp(0.0, 1.0))
+}
+
+/// Memory of all apps.
+#[derive(Debug, Default)]
+pub struct Memory {
+    apps: Mutex<HashMap<AppKey, AppMemory>>,
+}
+
+#[derive(Debug, Default)]
+struct AppMemory {
+    generation: Option<i64>,
+    failures: u32,
+    last_error: String,
+    reported: Option<Reported>,
+}
+
+#[derive(Debug)]
+struct Reported {
+    /// Version of the app that the status was computed from.
+    based_on: Option<String>,
+    status: NodeAppStatus,
+}
+
+/// What is to be done about a failure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// Wait before the next try.
+    pub delay: Duration,
+    /// Whether the same was said before.
+    pub known: bool,
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AppKey, AppMemory>> {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a failure. A new generation starts counting anew.
+    pub fn failed(
+        &self,
+        app: AppKey,
+        generation: Option<i64>,
+        class: Class,
+        error: &str,
+        spread: f64,
+    ) -> Verdict {
+        let mut apps = self.lock();
+        let memory = apps.entry(app).or_default();
+        if memory.generation != generation {
+            memory.generation = generation;
+            memory.failures = 0;
+        }
+        memory.failures = memory.failures.saturating_add(1);
+        let known = memory.last_error == error;
+        error.clone_into(&mut memory.last_error);
+        Verdict { delay: delay(class, memory.failures, spread), known }
+    }
+
+    /// Forgets failures.
+    pub fn succeeded(&self, app: &AppKey) {
+        if let Some(memory) = self.lock().get_mut(app) {
+            memory.failures = 0;
+            memory.last_error.clear();
+        }
+    }
+
+    /// Remembers a status until the watch brings it back.
+    pub fn reported(&self, app: AppKey, based_on: Option<String>, status: NodeAppStatus) {
+        self.lock().entry(app).or_default().reported = Some(Reported { based_on, status });
+    }
+
+    /// The status written last, if the watch has brought nothing since.
+    pub fn last_report(&self, app: &AppKey, version: Option<&str>) -> Option<NodeAppStatus> {
+        let apps = self.lock();
+        let reported = apps.get(app)?.reported.as_ref()?;
+        (reported.based_on.as_deref() == version).then(|| reported.status.clone())
+    }
+
+    /// Forgets an app.
+    pub fn forget(&self, app: &AppKey) {
+        self.lock().remove(app);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key() -> AppKey {
+        AppKey { namespace: "shop".into(), name: "web".into() }
+    }
+
+    #[test]
+    fn each_failure_doubles_the_wait_up_to_the_longest() {
+        let waits: Vec<_> = (1..8).map(|n| delay(Class::Unavailable, n, 0.5).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+    }
+
+    #[test]
+    fn a_new_generation_and_a_success_start_anew() {
+        let memory = Memory::default();
+        let fail = |generation| memory.failed(key(), Some(generation), Class::Unavailable, "away", 0.5);
+        assert_eq!(fail(1), Verdict { delay: Duration::from_secs(1), known: false });
+        assert_eq!(fail(1), Verdict { delay: Duration::from_secs(2), known: true });
+        assert_eq!(fail(2), Verdict { delay: Duration::from_secs(1), known: true });
+        memory.succeeded(&key());
+        assert_eq!(fail(2), Verdict { delay: Duration::from_secs(1), known: false });
+    }
+
+    #[test]
+    fn a_status_is_remembered_only_until_the_watch_moves_on() {
+        let memory = Memory::default();
+        let status = NodeAppStatus { replicas: 3, ..NodeAppStatus::default() };
+        memory.reported(key(), Some("7".into()), status.clone());
+        assert_eq!(memory.last_report(&key(), Some("7")), Some(status));
+        assert_eq!(memory.last_report(&key(), Some("8")), None);
+        memory.forget(&key());
+        assert_eq!(memory.last_report(&key(), Some("7")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_wait_passes_the_longest_by_more_than_the_spread(failures: u32, spread in 0.0..=1.0f64) {
+            for class in Class::ALL {
+                let (first, longest) = class.delays();
+                let wait = delay(class, failures, spread);
+                prop_assert!(wait <= longest.mul_f64(1.2) && wait >= first.mul_f64(0.8));
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What the watches have seen of the children, found by app. Kept by hand
+//! rather than in a reflector's store, since an app's revisions must be found
+//! without a walk over everyone's.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt};
+
+use super::compare;
+use super::names::APP_LABEL;
+
+/// Namespace and name of an app.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppKey {
+    /// Namespace of the app and its children.
+    pub namespace: String,
+    /// Name of the app.
+    pub name: String,
+}
+
+impl AppKey {
+    /// The app that a child says it belongs to.
+    fn of_child(meta: &ObjectMeta) -> Option<Self> {
+        let name = meta.labels.as_ref()?.get(APP_LABEL)?.clone();
+        Some(Self { namespace: meta.namespace.clone()?, name })
+    }
+}
+
+/// The children of one kind.
+#[derive(Debug)]
+pub struct Cache<K> {
+    state: RwLock<State<K>>,
+}
+
+#[derive(Debug)]
+struct State<K> {
+    live: Index<K>,
+    /// A list that is not complete yet.
+    listing: Option<Index<K>>,
+}
+
+#[derive(Debug)]
+struct Index<K> {
+    by_app: HashMap<AppKey, BTreeMap<String, Arc<K>>>,
+    /// Under which app an object stands, should its label be changed.
+    app_of: HashMap<(String, String), AppKey>,
+}
+
+impl<K> Default for Index<K> {
+    fn default() -> Self {
+        Self { by_app: HashMap::new(), app_of: HashMap::new() }
+    }
+}
+
+impl<K> Default for Cache<K> {
+    fn default() -> Self {
+        Self { state: RwLock::new(State { live: Index::default(), listing: None }) }
+    }
+}
+
+impl<K: Resource + ResourceExt> Cache<K> {
+    /// The children of an app.
+    pub fn of(&self, app: &AppKey) -> Vec<Arc<K>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.live.by_app.get(app).map(|children| children.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Takes in what a watch has seen; returns the apps that it concerns.
+    pub fn take(&self, event: Event<K>) -> HashSet<AppKey> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Init => {
+                state.listing = Some(Index::default());
+                HashSet::new()
+            }
+            Event::InitApply(object) => {
+                state.listing.get_or_insert_default().insert(object);
+                HashSet::new()
+            }
+            Event::InitDone => {
+                let listed = state.listing.take().unwrap_or_default();
+                let changed = state.live.differences(&listed);
+                state.live = listed;
+                changed
+            }
+            Event::Apply(object) => state.live.insert(object),
+            Event::Delete(object) => state.live.remove(object.meta()),
+        }
+    }
+}
+
+impl<K: Resource + ResourceExt> Index<K> {
+    fn insert(&mut self, object: K) -> HashSet<AppKey> {
+        let mut concerned = self.remove(object.meta());
+        if let Some(app) = AppKey::of_child(object.meta()) {
+            self.app_of.insert((app.namespace.clone(), object.name_any()), app.clone());
+            self.by_app.entry(app.clone()).or_default().insert(object.name_any(), Arc::new(object));
+            concerned.insert(app);
+        }
+        concerned
+    }
+
+    fn remove(&mut self, meta: &ObjectMeta) -> HashSet<AppKey> {
+        let namespace = meta.namespace.clone().unwrap_or_default();
+        let name = meta.name.clone().unwrap_or_default();
+        let Some(app) = self.app_of.remove(&(namespace, name.clone())) else { return HashSet::new() };
+        if let Some(children) = self.by_app.get_mut(&app) {
+            children.remove(&name);
+            if children.is_empty() {
+                self.by_app.remove(&app);
+            }
+        }
+        HashSet::from([app])
+    }
+
+    fn differences(&self, other: &Self) -> HashSet<AppKey> {
+        let versions = |index: &Self, app: &AppKey| -> Vec<Option<String>> {
+            let children = index.by_app.get(app).into_iter().flat_map(BTreeMap::values);
+            children.map(|child| child.resource_version()).collect()
+        };
+        let apps: HashSet<&AppKey> = self.by_app.keys().chain(other.by_app.keys()).collect();
+        apps.into_iter().filter(|app| versions(self, app) != versions(other, app)).cloned().collect()
+    }
+}
+
+/// Drops what nobody reads before an object is kept: there may be thousands.
+pub fn slim<K: Resource>(object: &mut K) {
+    let meta = object.meta_mut();
+    if let Some(managed) = &mut meta.managed_fields {
+        managed.retain(compare::is_ours);
+    }
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+
+    use super::*;
+
+    fn service(app: &str, name: &str, version: &str) -> Service {
+        let mut service = Service::default();
+        service.metadata.namespace = Some("shop".to_owned());
+        service.metadata.name = Some(name.to_owned());
+        service.metadata.resource_version = Some(version.to_owned());
+        service.labels_mut().insert(APP_LABEL.to_owned(), app.to_owned());
+        service
+    }
+
+    fn key(app: &str) -> AppKey {
+        AppKey { namespace: "shop".to_owned(), name: app.to_owned() }
+    }
+
+    fn names(cache: &Cache<Service>, app: &str) -> Vec<String> {
+        cache.of(&key(app)).iter().map(|service| service.name_any()).collect()
+    }
+
+    #[test]
+    fn a_list_replaces_what_was_known_only_when_it_is_complete() {
+        let cache = Cache::default();
+        cache.take(Event::Apply(service("web", "old", "1")));
+        cache.take(Event::Init);
+        cache.take(Event::InitApply(service("web", "new", "2")));
+        assert_eq!(names(&cache, "web"), ["old"]);
+        assert_eq!(cache.take(Event::InitDone), HashSet::from([key("web")]));
+        assert_eq!(names(&cache, "web"), ["new"]);
+    }
+
+    #[test]
+    fn a_list_that_brings_nothing_new_concerns_nobody() {
+        let cache = Cache::default();
+        cache.take(Event::Apply(service("web", "web", "1")));
+        cache.take(Event::Apply(service("api", "api", "1")));
+        cache.take(Event::Init);
+        cache.take(Event::InitApply(service("web", "web", "1")));
+        assert_eq!(cache.take(Event::InitDone), HashSet::from([key("api")]), "api went unseen");
+    }
+
+    #[test]
+    fn a_child_that_changes_hands_concerns_both() {
+        let cache = Cache::default();
+        cache.take(Event::Apply(service("web", "x", "1")));
+        let concerned = cache.take(Event::Apply(service("api", "x", "2")));
+        assert_eq!(concerned, HashSet::from([key("web"), key("api")]));
+        assert!(names(&cache, "web").is_empty());
+        cache.take(Event::Delete(service("api", "x", "3")));
+        assert!(names(&cache, "api").is_empty());
+    }
+}

@@ -1,0 +1,167 @@
+//! Whether an object is already as it should be, so that nothing is written at
+//! rest. The question is the one that server-side apply answers: would applying
+//! change anything? It would when a wanted field has another value, and when we
+//! own a field that is no longer wanted. Fields of others are not looked at.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use serde_json::{Map, Value};
+
+use super::names::MANAGER;
+use crate::crd::notation::quantity_nanos;
+
+/// Whether applying `desired` would leave `live` as it is.
+pub fn is_applied(desired: &Value, live: &Value, managed: &[ManagedFieldsEntry]) -> bool {
+    let Some(owned) = managed.iter().find(|entry| is_ours(entry)).and_then(|entry| entry.fields_v1.as_ref())
+    else {
+        return false;
+    };
+    covers("", desired, live) && wants_all(&owned.0, desired)
+}
+
+/// Whether an entry is about what we applied, the status apart.
+pub fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(MANAGER)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.is_none()
+}
+
+/// Whether `live` has every field of `desired` with the same value.
+fn covers(field: &str, desired: &Value, live: &Value) -> bool {
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) => desired.iter().all(|(key, wanted)| {
+            // Quantities lie in maps under these names, or alone under the last.
+            let hint = if matches!(field, "requests" | "limits") { "quantity" } else { key.as_str() };
+            live.get(key).is_some_and(|value| covers(hint, wanted, value))
+        }),
+        (Value::Array(desired), Value::Array(live)) => covers_list(field, desired, live),
+        (Value::String(desired), Value::String(live)) => {
+            desired == live || (is_quantity(field) && same_quantity(desired, live))
+        }
+        (desired, live) => desired == live,
+    }
+}
+
+fn is_quantity(field: &str) -> bool {
+    matches!(field, "quantity" | "sizeLimit" | "divisor")
+}
+
+fn same_quantity(one: &str, other: &str) -> bool {
+    quantity_nanos(one).is_some_and(|value| quantity_nanos(other) == Some(value))
+}
+
+fn covers_list(field: &str, desired: &[Value], live: &[Value]) -> bool {
+    let Some(keys) = merge_keys(field) else {
+        return desired.len() == live.len()
+            && desired.iter().zip(live).all(|(wanted, value)| covers("", wanted, value));
+    };
+    let same_key = |one: &Value, other: &Value| keys.iter().all(|key| one.get(key) == other.get(key));
+    desired.iter().all(|wanted| live.iter().any(|value| same_key(wanted, value) && covers("", wanted, value)))
+}
+
+/// The keys by which the API server merges a list; lists without any are
+/// replaced as a whole.
+fn merge_keys(field: &str) -> Option<&'static [&'static str]> {
+    match field {
+        "containers" | "initContainers" | "volumes" | "env" => Some(&["name"]),
+        "volumeMounts" => Some(&["mountPath"]),
+        "ownerReferences" => Some(&["uid"]),
+        // Containers call it containerPort, Services port; the other is absent in both.
+        "ports" => Some(&["containerPort", "port", "protocol"]),
+        _ => None,
+    }
+}
+
+/// Whether every field that we own is still wanted.
+fn wants_all(owned: &Value, desired: &Value) -> bool {
+    let Some(fields) = owned.as_object() else { return true };
+    fields.iter().all(|(key, below)| {
+        if key == "." {
+            return true;
+        }
+        match key.split_once(':') {
+            Some(("f", name)) => desired.get(name).is_some_and(|value| wants_all(below, value)),
+            Some(("k", keys)) => item_with(desired, keys).is_some_and(|item| wants_all(below, item)),
+            Some(("v", value)) => is_item(desired, value),
+            _ => false,
+        }
+    })
+}
+
+fn item_with<'a>(list: &'a Value, keys: &str) -> Option<&'a Value> {
+    let keys: Map<String, Value> = serde_json::from_str(keys).ok()?;
+    list.as_array()?.iter().find(|item| keys.iter().all(|(key, value)| item.get(key) == Some(value)))
+}
+
+fn is_item(list: &Value, value: &str) -> bool {
+    let Ok(value) = serde_json::from_str::<Value>(value) else { return false };
+    list.as_array().is_some_and(|items| items.contains(&value))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1;
+    use serde_json::json;
+
+    use super::*;
+
+    fn managed(fields: Value) -> Vec<ManagedFieldsEntry> {
+        vec![ManagedFieldsEntry {
+            manager: Some(MANAGER.to_owned()),
+            operation: Some("Apply".to_owned()),
+            fields_v1: Some(FieldsV1(fields)),
+            ..ManagedFieldsEntry::default()
+        }]
+    }
+
+    #[test]
+    fn defaults_of_the_api_server_are_no_difference() {
+        let desired = json!({"spec": {"replicas": 2}});
+        let live = json!({"spec": {"replicas": 2, "paused": false}, "status": {"replicas": 1}});
+        assert!(is_applied(&desired, &live, &managed(json!({"f:spec": {"f:replicas": {}}}))));
+    }
+
+    #[test]
+    fn another_value_is_a_difference() {
+        let owned = managed(json!({"f:spec": {"f:replicas": {}}}));
+        assert!(!is_applied(&json!({"spec": {"replicas": 2}}), &json!({"spec": {"replicas": 3}}), &owned));
+        assert!(!is_applied(&json!({"spec": {"replicas": 2}}), &json!({"spec": {}}), &owned));
+    }
+
+    #[test]
+    fn a_field_that_is_ours_but_no_longer_wanted_is_a_difference() {
+        let desired = json!({"env": [{"name": "A", "value": "1"}]});
+        let live = json!({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]});
+        let a = json!({".": {}, "f:name": {}, "f:value": {}});
+        let ours = managed(json!({"f:env": {r#"k:{"name":"A"}"#: a, r#"k:{"name":"B"}"#: a}}));
+        let theirs = managed(json!({"f:env": {r#"k:{"name":"A"}"#: a}}));
+        assert!(!is_applied(&desired, &live, &ours));
+        assert!(is_applied(&desired, &live, &theirs), "what others add is theirs");
+    }
+
+    #[test]
+    fn an_object_that_was_never_applied_must_be() {
+        let both = json!({"spec": {"replicas": 2}});
+        assert!(!is_applied(&both, &both, &[]));
+    }
+
+    #[test]
+    fn quantities_are_compared_by_value_and_nothing_else_is() {
+        let resources = |cpu: &str| json!({"resources": {"limits": {"cpu": cpu}}});
+        assert!(covers("", &resources("0.5"), &resources("500m")));
+        assert!(!covers("", &resources("0.5"), &resources("501m")));
+        assert!(!covers("", &json!({"args": ["0.5"]}), &json!({"args": ["500m"]})));
+    }
+
+    #[test]
+    fn lists_without_keys_are_compared_as_a_whole() {
+        assert!(!covers("command", &json!(["a"]), &json!(["a", "b"])));
+        assert!(covers("command", &json!(["a", "b"]), &json!(["a", "b"])));
+    }
+
+    #[test]
+    fn sets_are_compared_by_their_values() {
+        let owned = json!({"f:finalizers": {r#"v:"x""#: {}}});
+        assert!(wants_all(&owned, &json!({"finalizers": ["x"]})));
+        assert!(!wants_all(&owned, &json!({"finalizers": ["y"]})));
+    }
+}

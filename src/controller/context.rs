@@ -1,0 +1,46 @@
+//! What every reconcile shares.
+
+use std::sync::Arc;
+
+use kube::Client;
+
+use super::backoff::Memory;
+use super::desired::Settings;
+use super::events::Publisher;
+use super::observe::Caches;
+use crate::health::Health;
+use crate::metrics::Metrics;
+
+/// What every reconcile shares.
+pub struct Context {
+    /// The way to the API server.
+    pub client: Client,
+    /// What the installation decides.
+    pub settings: Settings,
+    /// What the watches have seen.
+    pub caches: Caches,
+    /// What is remembered of apps.
+    pub memory: Memory,
+    /// Where Events go.
+    pub events: Publisher,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is known of the operator itself.
+    pub health: Arc<Health>,
+}
+
+impl Context {
+    /// A context that knows nothing yet.
+    pub fn new(client: Client, settings: Settings, metrics: Metrics, health: Arc<Health>) -> Self {
+        let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| super::names::MANAGER.to_owned());
+        Self {
+            events: Publisher::new(client.clone(), instance),
+            client,
+            settings,
+            caches: Caches::default(),
+            memory: Memory::default(),
+            metrics,
+            health,
+        }
+    }
+}

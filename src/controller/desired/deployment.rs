@@ -1,0 +1,55 @@
+//! Runs the pods: replaces them one surge at a time and never serves with fewer.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::metadata;
+use crate::controller::names;
+use crate::controller::validate::ValidatedApp;
+
+/// `ReplicaSets` kept by the Deployment. History is in the `ControllerRevisions`;
+/// these few serve those who type `kubectl rollout undo`.
+const REPLICA_SETS_KEPT: i32 = 3;
+
+/// What a pod may take beyond listenTimeout: to be scheduled, to pull images.
+const STARTUP_MARGIN: Duration = Duration::from_mins(1);
+
+/// The Deployment of an app with the given pod template.
+pub(super) fn build(app: &ValidatedApp, template: PodTemplateSpec) -> Deployment {
+    Deployment {
+        metadata: metadata(app, app.name.clone()),
+        spec: Some(DeploymentSpec {
+            replicas: Some(app.instances),
+            revision_history_limit: Some(REPLICA_SETS_KEPT),
+            progress_deadline_seconds: Some(progress_deadline(app)),
+            selector: LabelSelector {
+                match_labels: Some(names::selector(&app.name)),
+                ..LabelSelector::default()
+            },
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::String("25%".to_owned())),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            template,
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn progress_deadline(app: &ValidatedApp) -> i32 {
+    let deadline = Duration::from(app.runner.readiness.listen_timeout) + STARTUP_MARGIN;
+    i32::try_from(seconds_rounded_up(deadline)).unwrap_or(i32::MAX)
+}
+
+/// Whole seconds, rounded up.
+pub(super) fn seconds_rounded_up(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

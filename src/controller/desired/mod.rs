@@ -1,0 +1,98 @@
+//! Third step: what must exist for an app. Plain functions, one file per kind;
+//! the same app and the same revisions always give the same objects.
+
+mod deployment;
+mod disruption_budget;
+mod pod;
+mod revision;
+mod service;
+mod service_account;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+pub use revision::{HISTORY_LIMIT, Rendered, obsolete};
+
+use super::names;
+use super::validate::ValidatedApp;
+
+/// What an installation decides for all apps.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Image with the runner.
+    pub runner_image: String,
+}
+
+/// Children as they should be.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared;
+
+/// Children as the API server has them.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied;
+
+/// The children of an app, one field per kind. Taken apart without `..`, so that
+/// a new kind does not compile before someone has decided its place.
+#[derive(Clone, Debug)]
+pub struct Children<Stage> {
+    /// Account of the pods, without a token.
+    pub service_account: ServiceAccount,
+    /// The pod template that is wanted.
+    pub revision: ControllerRevision,
+    /// Address of the app; none for a worker.
+    pub service: Option<Service>,
+    /// Keeps instances through voluntary disruptions; none for a single one.
+    pub disruption_budget: Option<PodDisruptionBudget>,
+    /// Runs the pods.
+    pub deployment: Deployment,
+    /// Only here so that the stage is part of the type.
+    pub(super) stage: PhantomData<Stage>,
+}
+
+impl<Stage> Children<Stage> {
+    /// Puts children together.
+    pub(super) const fn new(
+        service_account: ServiceAccount,
+        revision: ControllerRevision,
+        service: Option<Service>,
+        disruption_budget: Option<PodDisruptionBudget>,
+        deployment: Deployment,
+    ) -> Self {
+        Self { service_account, revision, service, disruption_budget, deployment, stage: PhantomData }
+    }
+}
+
+/// The children that an app should have.
+///
+/// `revisions` are the ones that it has: a template that was rendered for the
+/// same spec before is used again as it is, whatever this version would render.
+pub fn desired(
+    app: &ValidatedApp,
+    revisions: &[Arc<ControllerRevision>],
+    settings: &Settings,
+) -> Children<Prepared> {
+    let Rendered { revision, template } = revision::build(app, revisions, settings);
+    Children::new(
+        service_account::build(app),
+        revision,
+        service::build(app),
+        disruption_budget::build(app),
+        deployment::build(app, template),
+    )
+}
+
+/// Metadata of a child.
+fn metadata(app: &ValidatedApp, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(app.namespace.clone()),
+        labels: Some(names::labels(&app.name)),
+        owner_references: Some(vec![app.owner.clone()]),
+        ..ObjectMeta::default()
+    }
+}

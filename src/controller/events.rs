@@ -1,0 +1,224 @@
+//! Events: what a person who asks `kubectl describe` should see of an app's
+//! history. They follow from two statuses; failing to publish only logs.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::{Event, EventSeries};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+use super::names::MANAGER;
+use crate::crd::{Condition, ConditionType, NodeAppStatus};
+
+/// Longest note that the API server takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
+/// How long a repeated Event is counted up instead of written anew.
+const SERIES: SignedDuration = SignedDuration::from_mins(6);
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Note {
+    /// Whether something is wrong.
+    pub warning: bool,
+    /// One word.
+    pub reason: String,
+    /// What happened, and what to do about it.
+    pub text: String,
+}
+
+/// What changed between two statuses and is worth an Event.
+pub fn between(previous: &NodeAppStatus, current: &NodeAppStatus) -> Vec<Note> {
+    let find = |status: &NodeAppStatus, type_: ConditionType| -> Option<Condition> {
+        status.conditions.iter().find(|condition| condition.type_ == type_.name()).cloned()
+    };
+    let mut notes: Vec<Note> = Vec::new();
+    for type_ in ConditionType::ALL {
+        let Some(now) = find(current, type_) else { continue };
+        let before = find(previous, type_);
+        let is = |condition: &Condition, status: &str| condition.status == status;
+        let flipped = before.as_ref().is_none_or(|before| before.status != now.status);
+        let other = before.as_ref().is_none_or(|before| before.reason != now.reason);
+        // Problems may change while the condition stays.
+        let reworded = before.as_ref().is_none_or(|before| before.message != now.message);
+        let note = match type_ {
+            ConditionType::Valid if is(&now, "False") && (flipped || reworded) => Some(true),
+            ConditionType::Valid if flipped && before.is_some() => Some(false),
+            ConditionType::Degraded if is(&now, "True") && (flipped || other) => Some(true),
+            ConditionType::Progressing | ConditionType::Ready if is(&now, "True") && (flipped || other) => {
+                Some(false)
+            }
+            _ => None,
+        };
+        let Some(warning) = note else { continue };
+        if notes.iter().all(|note| note.reason != now.reason) {
+            notes.push(Note { warning, reason: now.reason, text: now.message });
+        }
+    }
+    if let Some(note) = restarted_by_spec(previous, current) {
+        notes.insert(0, note);
+    }
+    notes
+}
+
+fn restarted_by_spec(previous: &NodeAppStatus, current: &NodeAppStatus) -> Option<Note> {
+    let (before, now) = (previous.revision.as_ref()?, current.revision.as_ref()?);
+    (before != now).then(|| Note {
+        warning: false,
+        reason: "RevisionChanged".to_owned(),
+        text: format!("the spec now gives the pod template of {now}; before, it was {before}"),
+    })
+}
+
+/// Cuts a note to what the API server takes, at the border of a character.
+fn cut(text: &str) -> String {
+    if text.len() <= LONGEST_NOTE {
+        return text.to_owned();
+    }
+    let end = (0..=LONGEST_NOTE - '…'.len_utf8()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
+/// Publishes Events.
+///
+/// The library's recorder would repeat the first note of a reason for six
+/// minutes, even when the problems have become others; so this one has its own
+/// memory of what it said.
+pub struct Publisher {
+    client: Client,
+    instance: String,
+    said: Mutex<HashMap<(String, Note), Said>>,
+}
+
+#[derive(Clone)]
+struct Said {
+    name: String,
+    count: i32,
+    last: Timestamp,
+}
+
+impl Publisher {
+    /// A publisher that calls itself `instance`.
+    pub fn new(client: Client, instance: String) -> Self {
+        Self { client, instance, said: Mutex::default() }
+    }
+
+    /// Publishes a note about an object.
+    pub async fn publish(&self, about: &ObjectReference, note: Note) {
+        let note = Note { text: cut(&note.text), ..note };
+        let now = Timestamp::now();
+        let key = (about.uid.clone().unwrap_or_default(), note.clone());
+        let known = self.known(&key, now);
+        let namespace = about.namespace.as_deref().unwrap_or("default");
+        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
+        let result = match &known {
+            Some(said) => self.repeat(&api, said, now).await,
+            None => api.create(&PostParams::default(), &self.event(about, &note, now)).await.map(drop),
+        };
+        match result {
+            Ok(()) => {
+                let name = event_name(about, now);
+                let said = known.unwrap_or(Said { name, count: 0, last: now });
+                let said = Said { count: said.count + 1, last: now, ..said };
+                self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(key, said);
+            }
+            Err(error) => tracing::warn!(%error, reason = note.reason, "cannot publish an event"),
+        }
+    }
+
+    fn known(&self, key: &(String, Note), now: Timestamp) -> Option<Said> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.retain(|_, said| said.last + SERIES > now);
+        said.get(key).cloned()
+    }
+
+    async fn repeat(&self, api: &Api<Event>, said: &Said, now: Timestamp) -> Result<(), kube::Error> {
+        let series = EventSeries { count: said.count + 1, last_observed_time: MicroTime(now) };
+        let patch = Patch::Merge(json!({"series": series}));
+        api.patch(&said.name, &PatchParams::default(), &patch).await.map(drop)
+    }
+
+    fn event(&self, about: &ObjectReference, note: &Note, now: Timestamp) -> Event {
+        Event {
+            metadata: ObjectMeta {
+                name: Some(event_name(about, now)),
+                namespace: about.namespace.clone(),
+                ..ObjectMeta::default()
+            },
+            action: Some("Reconcile".to_owned()),
+            event_time: Some(MicroTime(now)),
+            note: Some(note.text.clone()),
+            reason: Some(note.reason.clone()),
+            regarding: Some(about.clone()),
+            reporting_controller: Some(format!("nodeapp.dev/{MANAGER}")),
+            reporting_instance: Some(self.instance.clone()),
+            type_: Some(if note.warning { "Warning" } else { "Normal" }.to_owned()),
+            ..Event::default()
+        }
+    }
+}
+
+fn event_name(about: &ObjectReference, now: Timestamp) -> String {
+    format!("{}.{:x}", about.name.as_deref().unwrap_or("nodeapp"), now.as_nanosecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::crd::Reason;
+
+    fn status(conditions: &[(ConditionType, &str, Reason, &str)]) -> NodeAppStatus {
+        let condition = |(type_, status, reason, message): &(ConditionType, &str, Reason, &str)| Condition {
+            type_: type_.name().to_owned(),
+            status: (*status).to_owned(),
+            reason: reason.name().to_owned(),
+            message: (*message).to_owned(),
+            ..Condition::default()
+        };
+        NodeAppStatus { conditions: conditions.iter().map(condition).collect(), ..NodeAppStatus::default() }
+    }
+
+    fn reasons(previous: &NodeAppStatus, current: &NodeAppStatus) -> Vec<(bool, String)> {
+        between(previous, current).into_iter().map(|note| (note.warning, note.reason)).collect()
+    }
+
+    #[test]
+    fn the_same_status_tells_nothing() {
+        let same = status(&[(ConditionType::Valid, "False", Reason::InvalidSpec, "a")]);
+        assert!(between(&same, &same).is_empty());
+    }
+
+    #[test]
+    fn other_problems_are_told_even_if_the_spec_stays_invalid() {
+        let first = status(&[(ConditionType::Valid, "False", Reason::InvalidSpec, "a")]);
+        let second = status(&[(ConditionType::Valid, "False", Reason::InvalidSpec, "b")]);
+        assert_eq!(reasons(&first, &second), [(true, "InvalidSpec".to_owned())]);
+    }
+
+    #[test]
+    fn getting_ready_and_being_degraded_are_told_once_each() {
+        let before = status(&[(ConditionType::Ready, "False", Reason::RollingOut, "1 of 2")]);
+        let after = status(&[
+            (ConditionType::Ready, "True", Reason::AllInstancesReady, "2 of 2"),
+            (ConditionType::Degraded, "False", Reason::Healthy, ""),
+        ]);
+        assert_eq!(reasons(&before, &after), [(false, "AllInstancesReady".to_owned())]);
+        let stuck = status(&[(ConditionType::Degraded, "True", Reason::RolloutStuck, "stuck")]);
+        assert_eq!(reasons(&after, &stuck), [(true, "RolloutStuck".to_owned())]);
+    }
+
+    proptest! {
+        #[test]
+        fn notes_fit_and_stay_text(text in ".{0,2000}") {
+            let cut = cut(&text);
+            prop_assert!(cut.len() <= LONGEST_NOTE);
+            prop_assert!(text.len() > LONGEST_NOTE || cut == text);
+        }
+    }
+}

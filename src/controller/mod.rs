@@ -1,0 +1,173 @@
+//! Brings about what a `NodeApp` asks for, in five steps:
+//!
+//! ```text
+//! NodeApp ─observe─▶ Observed ─validate─▶ ValidatedApp ─desired─▶ Children<Prepared>
+//!    ▲                                                                  │ apply
+//!    └── status, only if different ◀── status::compute ◀── Children<Applied>
+//! ```
+//!
+//! [`observe`] is the only reader and [`apply`] the only writer of children;
+//! [`validate`], [`desired`] and [`status`] are plain functions.
+
+pub mod apply;
+pub mod backoff;
+pub mod cache;
+pub mod compare;
+pub mod context;
+mod debounce;
+pub mod desired;
+pub mod error;
+pub mod events;
+pub mod names;
+pub mod observe;
+pub mod outcome;
+mod report;
+pub mod status;
+pub mod validate;
+pub mod wiring;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+
+use crate::crd::NodeApp;
+use apply::Writer;
+use cache::AppKey;
+use context::Context;
+use error::{Class, Error};
+use observe::{Observed, Owner};
+use outcome::Outcome;
+use status::Findings;
+use validate::ValidatedApp;
+
+pub use wiring::run;
+
+/// An app as it comes from the watch: perhaps one that cannot be read.
+pub type Guarded = DeserializeGuard<NodeApp>;
+
+/// One reconcile, with its bookkeeping.
+async fn reconcile(app: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let _running = context.metrics.begin();
+    let started = Instant::now();
+    let key = key(&app);
+    match Box::pin(steps(&app, &key, &context)).await {
+        Ok(outcome) => {
+            context.metrics.succeeded(outcome, started.elapsed());
+            match outcome {
+                Outcome::Deleting => context.memory.forget(&key),
+                _ => context.memory.succeeded(&key),
+            }
+            tracing::debug!(
+                namespace = key.namespace,
+                app = key.name,
+                outcome = outcome.name(),
+                "reconciled"
+            );
+            Ok(outcome.next(rand::random()))
+        }
+        Err(error) => {
+            context.metrics.failed(error.class(), started.elapsed());
+            Err(error)
+        }
+    }
+}
+
+/// What to do about a failed reconcile: say it once, try again later.
+#[allow(clippy::needless_pass_by_value)] // The library's signature.
+fn retry(app: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let (key, class, text) = (key(&app), error.class(), error.to_string());
+    let verdict = context.memory.failed(key.clone(), app.meta().generation, class, &text, rand::random());
+    let (namespace, app, class, delay) = (key.namespace, key.name, class.name(), verdict.delay);
+    if verdict.known {
+        tracing::debug!(namespace, app, class, ?delay, "{text}; trying again");
+    } else {
+        tracing::warn!(namespace, app, class, ?delay, "{text}; trying again");
+    }
+    Action::requeue(verdict.delay)
+}
+
+fn key(app: &Guarded) -> AppKey {
+    AppKey { namespace: app.namespace().unwrap_or_default(), name: app.name_any() }
+}
+
+/// The five steps.
+async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Outcome, Error> {
+    let app = match &app.0 {
+        _ if app.meta().deletion_timestamp.is_some() => return Ok(Outcome::Deleting),
+        Ok(app) => app,
+        Err(unreadable) => return report::unreadable(context, key, unreadable).await,
+    };
+    let uid = app.uid().unwrap_or_default();
+    let owner = Owner { key, uid: &uid };
+    let observed = observe::cached(&context.caches, owner);
+    let valid = match validate::validate(app) {
+        Ok(valid) => valid,
+        Err(problems) => {
+            let findings = Findings::Invalid(&problems, observed.deployment.as_deref());
+            return report::report(context, app, key, findings, Outcome::Invalid).await;
+        }
+    };
+    match Box::pin(carry_out(&valid, owner, observed, context)).await {
+        Ok(CarriedOut::Done(children, outcome)) => {
+            report::report(context, app, key, Findings::Applied(&children), outcome).await
+        }
+        Ok(CarriedOut::Taken(observed)) => {
+            let findings = Findings::Taken(&observed.taken, observed.deployment.as_deref());
+            report::report(context, app, key, findings, Outcome::NameTaken).await
+        }
+        Err(error) if error.class() == Class::Terminating => Ok(Outcome::Deleting),
+        Err(error) if error.class().needs_a_person() => {
+            let deployment = observe::cached(&context.caches, owner).deployment;
+            let text = error.to_string();
+            let findings = Findings::Refused(&text, deployment.as_deref());
+            // The error itself decides about the next try.
+            if let Err(failed) = report::report(context, app, key, findings, Outcome::Changed).await {
+                tracing::debug!(error = %failed, "cannot report the failure");
+            }
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What came of carrying out a valid spec.
+enum CarriedOut {
+    Done(Box<desired::Children<desired::Applied>>, Outcome),
+    Taken(Box<Observed>),
+}
+
+/// Desired and apply. A name that turns out to be taken is looked at once, since
+/// only objects with our labels are watched: ours are then used as they are,
+/// those of others never.
+async fn carry_out(
+    valid: &ValidatedApp,
+    owner: Owner<'_>,
+    mut observed: Observed,
+    context: &Context,
+) -> Result<CarriedOut, Error> {
+    let mut looked = false;
+    loop {
+        if !observed.taken.is_empty() {
+            return Ok(CarriedOut::Taken(Box::new(observed)));
+        }
+        let children = desired::desired(valid, &observed.revisions, &context.settings);
+        let revision = children.revision.name_any();
+        let mut writer = Writer::new(&context.client, &valid.namespace);
+        let applied = Box::pin(writer.apply(children, &observed)).await;
+        context.metrics.wrote_children(writer.writes());
+        match applied {
+            Ok(applied) => {
+                let outcome = if writer.writes() == 0 { Outcome::Unchanged } else { Outcome::Changed };
+                return Ok(CarriedOut::Done(Box::new(applied), outcome));
+            }
+            Err(error) if error.is_taken() && !looked => {
+                looked = true;
+                observed = observe::live(&context.client, owner, &revision, observed).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

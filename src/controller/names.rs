@@ -1,0 +1,135 @@
+//! Names, labels and annotations of everything the operator makes.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+/// Field manager of every write.
+pub const MANAGER: &str = "nodeapp-operator";
+/// Label with the name of the app; the only one in selectors, which can never change.
+pub const APP_LABEL: &str = "nodeapp.dev/app";
+/// Label that all children have, by which they are watched.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Tells `kubectl logs` and `kubectl exec` which container is meant.
+pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
+/// Name of the app's container.
+pub const APP_CONTAINER: &str = "app";
+/// Name of the app's port in containers and Service.
+pub const APP_PORT: &str = "http";
+/// Name of the runner's port.
+pub const RUNNER_PORT: &str = "runner";
+
+/// Length of the hash at the end of a revision's name.
+const HASH_LENGTH: usize = 10;
+/// Letters of the hash: no vowels, so that no words come out, and no `-`.
+const HASH_LETTERS: &[u8; 32] = b"0123456789bcdfghjklmnpqrstvwxz45";
+
+/// The labels by which the pods of an app are found.
+pub fn selector(app: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(APP_LABEL.to_owned(), app.to_owned())])
+}
+
+/// The same as text, for `/scale`.
+pub fn selector_text(app: &str) -> String {
+    format!("{APP_LABEL}={app}")
+}
+
+/// The selector of everything the operator made.
+pub fn managed_selector() -> String {
+    format!("{MANAGED_BY_LABEL}={MANAGER}")
+}
+
+/// The labels of a child.
+pub fn labels(app: &str) -> BTreeMap<String, String> {
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    [
+        (APP_LABEL, app),
+        ("app.kubernetes.io/component", "app"),
+        ("app.kubernetes.io/instance", app),
+        (MANAGED_BY_LABEL, MANAGER),
+        ("app.kubernetes.io/name", app),
+        ("app.kubernetes.io/part-of", app),
+    ]
+    .map(owned)
+    .into()
+}
+
+/// Name of the revision that holds the template of `source`.
+///
+/// The hash has no `-` and always the same length, so revisions of different
+/// apps never share a name.
+pub fn revision(app: &str, source: &str) -> String {
+    let digest = Sha256::digest(source.as_bytes());
+    let hash: String = digest
+        .iter()
+        .take(HASH_LENGTH)
+        .map(|byte| char::from(HASH_LETTERS[usize::from(byte % 32)]))
+        .collect();
+    format!("{app}-{hash}")
+}
+
+/// Whether a name can be the name of a Service: DNS-1035, at most 63 characters.
+pub fn is_service_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    name.len() <= 63
+        && name.bytes().all(inner)
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_subdomain(name: &str) -> bool {
+        name.len() <= 253
+            && name.split('.').all(|label| {
+                !label.is_empty()
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            })
+    }
+
+    #[test]
+    fn names_of_services_start_with_a_letter() {
+        for good in ["a", "api", "a-1", &"a".repeat(63)] {
+            assert!(is_service_name(good), "{good}");
+        }
+        for bad in ["", "1a", "-a", "a-", "A", "a.b", "a_b", "ä", &"a".repeat(64)] {
+            assert!(!is_service_name(bad), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_one_the_api_server_takes(
+            app in "[a-z]([-a-z0-9]{0,61}[a-z0-9])?",
+            source in ".{0,64}",
+        ) {
+            prop_assert!(is_service_name(&app));
+            prop_assert!(is_subdomain(&revision(&app, &source)));
+            for (key, value) in labels(&app) {
+                prop_assert!(value.len() <= 63, "{} {}", key, value);
+            }
+        }
+
+        #[test]
+        fn no_two_apps_share_a_revision(
+            first in "[a-z]([-a-z0-9]{0,20}[a-z0-9])?",
+            second in "[a-z]([-a-z0-9]{0,20}[a-z0-9])?",
+            source in ".{0,64}",
+            other in ".{0,64}",
+        ) {
+            prop_assume!(first != second);
+            prop_assert_ne!(revision(&first, &source), revision(&second, &other));
+        }
+
+        #[test]
+        fn another_source_is_another_revision(source in ".{0,64}", other in ".{0,64}") {
+            prop_assert_eq!(revision("web", &source) == revision("web", &other), source == other);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! First step, and the only one that reads: what exists for an app.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, NamespaceResourceScope};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+
+use super::cache::{AppKey, Cache};
+use super::error::{Action, Error};
+use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER};
+
+/// What the watches have seen, kind by kind.
+#[derive(Debug, Default)]
+pub struct Caches {
+    /// Accounts.
+    pub service_accounts: Cache<ServiceAccount>,
+    /// Revisions.
+    pub revisions: Cache<ControllerRevision>,
+    /// Services.
+    pub services: Cache<Service>,
+    /// Disruption budgets.
+    pub disruption_budgets: Cache<PodDisruptionBudget>,
+    /// Deployments.
+    pub deployments: Cache<Deployment>,
+}
+
+/// The objects that have the names of an app's children.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Account.
+    pub service_account: Option<Arc<ServiceAccount>>,
+    /// Revisions that are the app's own.
+    pub revisions: Vec<Arc<ControllerRevision>>,
+    /// Service.
+    pub service: Option<Arc<Service>>,
+    /// Disruption budget.
+    pub disruption_budget: Option<Arc<PodDisruptionBudget>>,
+    /// Deployment.
+    pub deployment: Option<Arc<Deployment>>,
+    /// Objects that belong to someone else.
+    pub taken: Vec<Taken>,
+}
+
+/// An object that has the name of a child but belongs to someone else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Kind of the object.
+    pub kind: &'static str,
+    /// Name of the object.
+    pub name: String,
+    /// To whom it belongs.
+    pub holder: String,
+}
+
+impl std::fmt::Display for Taken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, name, holder } = self;
+        write!(f, "{kind} {name} exists and {holder}; delete or rename it, or give this NodeApp another name")
+    }
+}
+
+/// The owner that the children must have.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// Namespace and name of the app.
+    pub key: &'a AppKey,
+    /// UID of the app.
+    pub uid: &'a str,
+}
+
+/// What the watches know.
+pub fn cached(caches: &Caches, owner: Owner<'_>) -> Observed {
+    let mut taken = Vec::new();
+    let revisions = caches.revisions.of(owner.key);
+    Observed {
+        service_account: sort_out(named(&caches.service_accounts, owner), owner, &mut taken),
+        revisions: revisions
+            .into_iter()
+            .filter(|revision| holder(revision.meta(), owner).is_none())
+            .collect(),
+        service: sort_out(named(&caches.services, owner), owner, &mut taken),
+        disruption_budget: sort_out(named(&caches.disruption_budgets, owner), owner, &mut taken),
+        deployment: sort_out(named(&caches.deployments, owner), owner, &mut taken),
+        taken,
+    }
+}
+
+/// What the API server knows: asked when a name was found taken, since objects
+/// of others, and ours without their labels, are not watched.
+pub async fn live(
+    client: &Client,
+    owner: Owner<'_>,
+    revision: &str,
+    mut known: Observed,
+) -> Result<Observed, Error> {
+    let mut taken = Vec::new();
+    let name = &owner.key.name;
+    known.service_account = sort_out(get(client, owner, name).await?, owner, &mut taken);
+    known.service = sort_out(get(client, owner, name).await?, owner, &mut taken);
+    known.disruption_budget = sort_out(get(client, owner, name).await?, owner, &mut taken);
+    known.deployment = sort_out(get(client, owner, name).await?, owner, &mut taken);
+    let revision = sort_out(get::<ControllerRevision>(client, owner, revision).await?, owner, &mut taken);
+    if let Some(revision) = revision {
+        known.revisions.retain(|known| known.metadata.name != revision.metadata.name);
+        known.revisions.push(revision);
+    }
+    known.taken = taken;
+    Ok(known)
+}
+
+fn named<K: Resource>(cache: &Cache<K>, owner: Owner<'_>) -> Option<Arc<K>> {
+    cache.of(owner.key).into_iter().find(|child| child.meta().name.as_deref() == Some(&owner.key.name))
+}
+
+async fn get<K>(client: &Client, owner: Owner<'_>, name: &str) -> Result<Option<Arc<K>>, Error>
+where
+    K: k8s_openapi::Resource<Scope = NamespaceResourceScope>
+        + Metadata<Ty = ObjectMeta>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api = Api::<K>::namespaced(client.clone(), &owner.key.namespace);
+    let found = api.get_opt(name).await.map_err(|source| Error {
+        action: Action::Read,
+        kind: <K as k8s_openapi::Resource>::KIND,
+        name: name.to_owned(),
+        source,
+    })?;
+    Ok(found.map(Arc::new))
+}
+
+fn sort_out<K>(found: Option<Arc<K>>, owner: Owner<'_>, taken: &mut Vec<Taken>) -> Option<Arc<K>>
+where
+    K: k8s_openapi::Resource + Metadata<Ty = ObjectMeta>,
+{
+    let found = found?;
+    match holder(found.metadata(), owner) {
+        None => Some(found),
+        Some(holder) => {
+            let kind = <K as k8s_openapi::Resource>::KIND;
+            taken.push(Taken { kind, name: found.metadata().name.clone().unwrap_or_default(), holder });
+            None
+        }
+    }
+}
+
+/// To whom an object belongs, if not to the app. One that nobody owns but that
+/// has our labels was left behind by the app's namesake, or restored from a
+/// backup: it is taken in again.
+fn holder(meta: &ObjectMeta, owner: Owner<'_>) -> Option<String> {
+    let controller = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+    match controller {
+        Some(controller) if controller.uid == owner.uid => None,
+        Some(controller) => Some(format!("belongs to {} {}", controller.kind, controller.name)),
+        None if label(MANAGED_BY_LABEL) == Some(MANAGER) && label(APP_LABEL) == Some(&owner.key.name) => None,
+        None => Some(match label(MANAGED_BY_LABEL) {
+            Some(other) => format!("is managed by {other}"),
+            None => "was not made by the operator".to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+    use super::*;
+    use crate::controller::names;
+
+    fn holder_of(labels: bool, controller: Option<&str>) -> Option<String> {
+        let key = AppKey { namespace: "shop".into(), name: "web".into() };
+        let meta = ObjectMeta {
+            labels: labels.then(|| names::labels("web")),
+            owner_references: controller.map(|uid| {
+                vec![OwnerReference {
+                    controller: Some(true),
+                    kind: "NodeApp".into(),
+                    name: "other".into(),
+                    uid: uid.into(),
+                    ..OwnerReference::default()
+                }]
+            }),
+            ..ObjectMeta::default()
+        };
+        holder(&meta, Owner { key: &key, uid: "u1" })
+    }
+
+    #[test]
+    fn what_the_app_owns_is_its_own_whatever_the_labels_say() {
+        assert_eq!(holder_of(true, Some("u1")), None);
+        assert_eq!(holder_of(false, Some("u1")), None);
+    }
+
+    #[test]
+    fn what_another_owns_is_not_taken_over_whatever_the_labels_say() {
+        assert_eq!(holder_of(true, Some("u2")).as_deref(), Some("belongs to NodeApp other"));
+        assert_eq!(holder_of(false, None).as_deref(), Some("was not made by the operator"));
+    }
+
+    #[test]
+    fn what_an_orphaning_deletion_left_behind_is_taken_in_again() {
+        assert_eq!(holder_of(true, None), None);
+    }
+}

@@ -1,0 +1,97 @@
+//! The only writer of statuses: patches one if it is different, then tells what
+//! changed by Events.
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::core::error_boundary::InvalidObject;
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+
+use super::cache::AppKey;
+use super::context::Context;
+use super::error::{Action, Error};
+use super::events::{self, Note};
+use super::names::MANAGER;
+use super::outcome::Outcome;
+use super::status::{self, Findings};
+use crate::crd::{NodeApp, NodeAppStatus, Reason};
+
+/// Reports findings; returns what the reconcile came to.
+pub(super) async fn report(
+    context: &Context,
+    app: &NodeApp,
+    key: &AppKey,
+    findings: Findings<'_>,
+    outcome: Outcome,
+) -> Result<Outcome, Error> {
+    let version = app.resource_version();
+    let previous = context
+        .memory
+        .last_report(key, version.as_deref())
+        .or_else(|| app.status.clone())
+        .unwrap_or_default();
+    let current = status::compute(app, &previous, findings, Timestamp::now());
+    if current == previous {
+        return Ok(outcome);
+    }
+    match patch(context, app, key, &current).await {
+        Ok(()) => {}
+        // Deleted meanwhile, or another of the same name: its own reconcile comes.
+        Err(error) if error.is_gone() => return Ok(Outcome::Deleting),
+        Err(error) => return Err(error),
+    }
+    context.metrics.wrote_status();
+    for note in events::between(&previous, &current) {
+        context.events.publish(&app.object_ref(&()), note).await;
+    }
+    context.memory.reported(key.clone(), version, current);
+    Ok(match outcome {
+        Outcome::Unchanged => Outcome::Changed,
+        other => other,
+    })
+}
+
+async fn patch(context: &Context, app: &NodeApp, key: &AppKey, status: &NodeAppStatus) -> Result<(), Error> {
+    let body = json!({
+        "apiVersion": NodeApp::api_version(&()),
+        "kind": NodeApp::kind(&()),
+        // This very object: not one of the same name made meanwhile.
+        "metadata": {"name": key.name, "namespace": key.namespace, "uid": app.uid()},
+        "status": status,
+    });
+    let api = Api::<NodeApp>::namespaced(context.client.clone(), &key.namespace);
+    let patched =
+        api.patch_status(&key.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await;
+    patched.map(drop).map_err(|source| Error {
+        action: Action::Report,
+        kind: "NodeApp",
+        name: key.name.clone(),
+        source,
+    })
+}
+
+/// An app that cannot be read has no status to patch; an Event has to do.
+pub(super) async fn unreadable(
+    context: &Context,
+    key: &AppKey,
+    object: &InvalidObject,
+) -> Result<Outcome, Error> {
+    tracing::warn!(
+        namespace = key.namespace,
+        app = key.name,
+        error = object.error,
+        "cannot read this NodeApp"
+    );
+    let about = k8s_openapi::api::core::v1::ObjectReference {
+        api_version: Some(NodeApp::api_version(&()).into_owned()),
+        kind: Some(NodeApp::kind(&()).into_owned()),
+        name: Some(key.name.clone()),
+        namespace: Some(key.namespace.clone()),
+        uid: object.metadata.uid.clone(),
+        ..Default::default()
+    };
+    let text = format!("the operator cannot read this object: {}. What runs is left as it is", object.error);
+    let note = Note { warning: true, reason: Reason::InvalidSpec.name().to_owned(), text };
+    context.events.publish(&about, note).await;
+    Ok(Outcome::Invalid)
+}

@@ -1,0 +1,225 @@
+//! Fifth step: what to tell. A plain function of what was found and done; the
+//! clock is passed in, and times move only when a condition flips.
+
+mod rollout;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::core::v1::Service;
+
+use rollout::{Rollout, Situation};
+
+use super::desired::{Applied, Children};
+use super::names;
+use super::observe::Taken;
+use super::validate::Problems;
+use crate::crd::{Condition, ConditionType, NodeApp, NodeAppStatus, Reason};
+
+/// What a reconcile came to, as far as the status is concerned.
+#[derive(Clone, Copy, Debug)]
+pub enum Findings<'a> {
+    /// The children are as they should be.
+    Applied(&'a Children<Applied>),
+    /// The spec cannot be carried out.
+    Invalid(&'a Problems, Option<&'a Deployment>),
+    /// Names are taken.
+    Taken(&'a [Taken], Option<&'a Deployment>),
+    /// The API server does not let us, and a person has to do something.
+    Refused(&'a str, Option<&'a Deployment>),
+}
+
+/// A condition before it gets its time.
+struct Verdict {
+    type_: ConditionType,
+    holds: bool,
+    reason: Reason,
+    message: String,
+}
+
+/// The status of an app.
+pub fn compute(
+    app: &NodeApp,
+    previous: &NodeAppStatus,
+    findings: Findings<'_>,
+    now: Timestamp,
+) -> NodeAppStatus {
+    let generation = app.metadata.generation;
+    let deployment = match findings {
+        Findings::Applied(children) => Some(&children.deployment),
+        Findings::Invalid(_, deployment)
+        | Findings::Taken(_, deployment)
+        | Findings::Refused(_, deployment) => deployment,
+    };
+    let situation = Situation::of(deployment, was_ready(previous, generation));
+    let conditions = verdicts(findings, &situation)
+        .into_iter()
+        .map(|verdict| condition(verdict, previous, generation, now))
+        .collect();
+    let name = app.metadata.name.as_deref().unwrap_or_default();
+    let mut status = NodeAppStatus {
+        observed_generation: generation,
+        conditions,
+        replicas: situation.existing,
+        ready_replicas: situation.ready,
+        updated_replicas: situation.updated,
+        available_replicas: situation.available,
+        selector: Some(names::selector_text(name)),
+        revision: previous.revision.clone(),
+        runner_image: previous.runner_image.clone(),
+        url: previous.url.clone(),
+    };
+    if let Findings::Applied(children) = findings {
+        status.revision.clone_from(&children.revision.metadata.name);
+        status.runner_image = runner_image(&children.revision);
+        status.url = children.service.as_ref().and_then(url);
+    }
+    status
+}
+
+/// Whether everything was there for this generation before; then a missing
+/// instance has been lost and is not still to come.
+fn was_ready(previous: &NodeAppStatus, generation: Option<i64>) -> bool {
+    previous.observed_generation == generation
+        && previous.conditions.iter().any(|condition| {
+            let is =
+                |type_: ConditionType, status| condition.type_ == type_.name() && condition.status == status;
+            is(ConditionType::Ready, "True")
+                || (is(ConditionType::Degraded, "True")
+                    && condition.reason == Reason::InstancesUnavailable.name())
+        })
+}
+
+fn runner_image(revision: &ControllerRevision) -> Option<String> {
+    let template = &revision.data.as_ref()?.0["template"];
+    Some(template["spec"]["initContainers"][0]["image"].as_str()?.to_owned())
+}
+
+fn url(service: &Service) -> Option<String> {
+    let port = service.spec.as_ref()?.ports.as_ref()?.first()?.port;
+    let meta = &service.metadata;
+    Some(format!("http://{}.{}.svc:{port}", meta.name.as_ref()?, meta.namespace.as_ref()?))
+}
+
+fn condition(
+    verdict: Verdict,
+    previous: &NodeAppStatus,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
+    let Verdict { type_, holds, reason, message } = verdict;
+    let status = if holds { "True" } else { "False" };
+    let since = previous
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_.name() && condition.status == status)
+        .map(|condition| condition.last_transition_time.clone());
+    Condition {
+        type_: type_.name().to_owned(),
+        status: status.to_owned(),
+        observed_generation: generation,
+        last_transition_time: since.unwrap_or_else(|| seconds(now)),
+        reason: reason.name().to_owned(),
+        message,
+    }
+}
+
+/// Whole seconds, as all of Kubernetes writes them.
+fn seconds(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn verdicts(findings: Findings<'_>, situation: &Situation) -> [Verdict; 5] {
+    let hindrance = hindrance(findings);
+    let verdict =
+        |type_, holds, reason, message: &str| Verdict { type_, holds, reason, message: message.to_owned() };
+    let (available, available_reason) = situation.availability();
+    let (rollout, rollout_reason) = (situation.rollout, situation.rollout.reason());
+    let (ready, degraded, valid) = match &hindrance {
+        None => (
+            verdict(
+                ConditionType::Ready,
+                rollout == Rollout::Settled,
+                situation.ready_reason(),
+                &situation.message,
+            ),
+            degradation(situation),
+            verdict(ConditionType::Valid, true, Reason::Accepted, "the spec is carried out"),
+        ),
+        Some(hindrance) => (
+            verdict(ConditionType::Ready, false, hindrance.reason, &hindrance.message),
+            if hindrance.degrades {
+                verdict(ConditionType::Degraded, true, hindrance.reason, &hindrance.message)
+            } else {
+                degradation(situation)
+            },
+            if hindrance.invalidates {
+                verdict(ConditionType::Valid, false, hindrance.reason, &hindrance.message)
+            } else {
+                verdict(ConditionType::Valid, true, Reason::Accepted, "the spec can be carried out")
+            },
+        ),
+    };
+    let progressing = matches!(rollout, Rollout::Rolling | Rollout::Scaling) && hindrance.is_none();
+    let progress_reason = match (&hindrance, progressing) {
+        (Some(hindrance), _) => hindrance.reason,
+        (None, true) => rollout_reason,
+        (None, false) if rollout == Rollout::Stuck => Reason::RolloutStuck,
+        (None, false) => Reason::Settled,
+    };
+    [
+        ready,
+        verdict(ConditionType::Available, available, available_reason, &situation.message),
+        verdict(ConditionType::Progressing, progressing, progress_reason, &situation.message),
+        degraded,
+        valid,
+    ]
+}
+
+/// What keeps the spec from being carried out.
+struct Hindrance {
+    reason: Reason,
+    message: String,
+    /// Whether the user's spec is to blame.
+    invalidates: bool,
+    /// Whether it may concern what runs.
+    degrades: bool,
+}
+
+fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
+    match findings {
+        Findings::Applied(_) => None,
+        Findings::Invalid(problems, _) => Some(Hindrance {
+            reason: Reason::InvalidSpec,
+            message: format!("{problems}. What runs is left as it is"),
+            invalidates: true,
+            degrades: false,
+        }),
+        Findings::Taken(taken, _) => {
+            let all: Vec<_> = taken.iter().map(ToString::to_string).collect();
+            Some(Hindrance {
+                reason: Reason::NameTaken,
+                message: all.join(". "),
+                invalidates: true,
+                degrades: true,
+            })
+        }
+        Findings::Refused(message, _) => Some(Hindrance {
+            reason: Reason::ApplyRefused,
+            message: message.to_owned(),
+            invalidates: false,
+            degrades: true,
+        }),
+    }
+}
+
+fn degradation(situation: &Situation) -> Verdict {
+    let (holds, reason) = match situation.rollout {
+        Rollout::Stuck | Rollout::Refused | Rollout::Lost => (true, situation.rollout.reason()),
+        Rollout::Settled | Rollout::Rolling | Rollout::Scaling => (false, Reason::Healthy),
+    };
+    let message = if holds { situation.message.clone() } else { "nothing is wrong".to_owned() };
+    Verdict { type_: ConditionType::Degraded, holds, reason, message }
+}
+
+#[cfg(test)]
+mod tests;

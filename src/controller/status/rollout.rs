@@ -1,0 +1,147 @@
+//! Where an app stands, read from its Deployment.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+
+use crate::crd::Reason;
+
+/// What is going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rollout {
+    /// Everything wanted is there.
+    Settled,
+    /// New pods come, or replace old ones.
+    Rolling,
+    /// Instances come or go.
+    Scaling,
+    /// New pods do not get ready.
+    Stuck,
+    /// Pods cannot be created.
+    Refused,
+    /// Instances that were there are not available any more.
+    Lost,
+}
+
+impl Rollout {
+    /// The reason that stands in conditions.
+    pub(super) const fn reason(self) -> Reason {
+        match self {
+            Self::Settled => Reason::AllInstancesReady,
+            Self::Rolling => Reason::RollingOut,
+            Self::Scaling => Reason::Scaling,
+            Self::Stuck => Reason::RolloutStuck,
+            Self::Refused => Reason::PodsRefused,
+            Self::Lost => Reason::InstancesUnavailable,
+        }
+    }
+}
+
+/// Numbers of instances and what they mean.
+#[derive(Clone, Debug)]
+pub(super) struct Situation {
+    /// Instances wanted.
+    pub wanted: i32,
+    /// Instances that exist, old and new.
+    pub existing: i32,
+    /// Instances that are ready.
+    pub ready: i32,
+    /// Instances of the current template.
+    pub updated: i32,
+    /// Instances that are available.
+    pub available: i32,
+    /// What is going on.
+    pub rollout: Rollout,
+    /// The same in a sentence.
+    pub message: String,
+}
+
+impl Situation {
+    /// Reads a Deployment. `was_ready`: all instances were there for this spec before.
+    pub(super) fn of(deployment: Option<&Deployment>, was_ready: bool) -> Self {
+        let spec = deployment.and_then(|deployment| deployment.spec.as_ref());
+        let status = deployment.and_then(|deployment| deployment.status.as_ref());
+        let number = |number: Option<i32>| number.unwrap_or(0);
+        let mut situation = Self {
+            wanted: spec.map_or(0, |spec| spec.replicas.unwrap_or(1)),
+            existing: number(status.and_then(|status| status.replicas)),
+            ready: number(status.and_then(|status| status.ready_replicas)),
+            updated: number(status.and_then(|status| status.updated_replicas)),
+            available: number(status.and_then(|status| status.available_replicas)),
+            rollout: Rollout::Rolling,
+            message: String::new(),
+        };
+        situation.rollout = situation.judge(deployment, was_ready);
+        situation.message = situation.describe(deployment);
+        situation
+    }
+
+    fn judge(&self, deployment: Option<&Deployment>, was_ready: bool) -> Rollout {
+        let Some(deployment) = deployment else { return Rollout::Rolling };
+        let status = deployment.status.as_ref();
+        let seen = status.and_then(|status| status.observed_generation).unwrap_or(0);
+        if seen < deployment.metadata.generation.unwrap_or(0) {
+            return Rollout::Rolling;
+        }
+        if self.existing == self.wanted && self.updated == self.wanted && self.available == self.wanted {
+            return Rollout::Settled;
+        }
+        let holds = |type_: &str, status: &str| {
+            condition(deployment, type_).is_some_and(|condition| condition.status == status)
+        };
+        if holds("ReplicaFailure", "True") {
+            return Rollout::Refused;
+        }
+        if holds("Progressing", "False") {
+            return Rollout::Stuck;
+        }
+        let rolled = condition(deployment, "Progressing")
+            .is_some_and(|condition| condition.reason.as_deref() == Some("NewReplicaSetAvailable"));
+        match (rolled && self.existing == self.updated, was_ready) {
+            (false, _) => Rollout::Rolling,
+            (true, true) if self.existing == self.wanted => Rollout::Lost,
+            (true, _) => Rollout::Scaling,
+        }
+    }
+
+    fn describe(&self, deployment: Option<&Deployment>) -> String {
+        let Self { wanted, existing, updated, available, .. } = self;
+        let counts =
+            format!("{wanted} wanted, {available} available, {updated} up to date, {existing} exist");
+        let why = |type_: &str| {
+            let condition = deployment.and_then(|deployment| condition(deployment, type_));
+            condition.and_then(|condition| condition.message.clone()).unwrap_or_default()
+        };
+        match self.rollout {
+            Rollout::Settled if *wanted == 0 => "stopped: no instance is wanted".to_owned(),
+            Rollout::Settled => format!("{available} of {wanted} instances are available"),
+            Rollout::Rolling => format!("rolling out: {counts}"),
+            Rollout::Scaling => format!("scaling: {counts}"),
+            Rollout::Stuck => format!(
+                "new pods do not get ready: {counts}. Old pods keep running; see the pods' logs and events, then \
+                 correct the spec"
+            ),
+            Rollout::Refused => format!("pods cannot be created: {counts}. {}", why("ReplicaFailure")),
+            Rollout::Lost => format!("instances were lost: {counts}. See the pods' logs and events"),
+        }
+    }
+
+    /// Whether the app serves, and why.
+    pub(super) const fn availability(&self) -> (bool, Reason) {
+        match (self.available, self.wanted) {
+            (1.., _) => (true, Reason::InstancesAvailable),
+            (_, 0) if matches!(self.rollout, Rollout::Settled) => (true, Reason::Stopped),
+            _ => (false, Reason::NoInstanceAvailable),
+        }
+    }
+
+    /// Why the app is ready, or not.
+    pub(super) const fn ready_reason(&self) -> Reason {
+        match (self.rollout, self.wanted) {
+            (Rollout::Settled, 0) => Reason::Stopped,
+            (rollout, _) => rollout.reason(),
+        }
+    }
+}
+
+fn condition<'a>(deployment: &'a Deployment, type_: &str) -> Option<&'a DeploymentCondition> {
+    deployment.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == type_)
+}

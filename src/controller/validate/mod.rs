@@ -1,0 +1,159 @@
+//! Second step: turn what the user wrote into values that can be carried out,
+//! or say everything that is wrong with it. A plain function.
+
+mod env;
+mod memory;
+mod problems;
+mod runner;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
+use nodeapp_contract::RunnerConfig;
+use serde_json::Value;
+
+pub use problems::{Problem, Problems};
+pub use runner::log_volume_bytes;
+
+use super::names;
+use crate::crd::{NodeApp, NodeAppSpec};
+
+/// An app that can be carried out. Only [`validate`] makes one, and only it is
+/// accepted by the builders.
+#[derive(Clone, Debug)]
+pub struct ValidatedApp {
+    /// Name of the app and of its children.
+    pub name: String,
+    /// Namespace of both.
+    pub namespace: String,
+    /// Owner reference that all children have.
+    pub owner: OwnerReference,
+    /// Number of instances wanted.
+    pub instances: i32,
+    /// The part of the spec that the pod template comes from, as it was written.
+    pub source: Value,
+    /// Image of the app.
+    pub image: String,
+    /// Variables of the app, in the user's order.
+    pub env: Vec<EnvVar>,
+    /// Whole objects as variables.
+    pub env_from: Vec<EnvFromSource>,
+    /// Requests and limits of the app's container.
+    pub resources: ResourceRequirements,
+    /// Directories that the app may write to.
+    pub writable_paths: Vec<String>,
+    /// What the runner is told.
+    pub runner: RunnerConfig,
+    sealed: Sealed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sealed;
+
+/// Fields that change no pod: scaling must never roll.
+const NOT_IN_TEMPLATE: &[&str] = &["instances"];
+
+/// Checks an app.
+///
+/// # Errors
+/// All problems at once.
+pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
+    let mut problems = Problems::default();
+    let name = app.metadata.name.clone().unwrap_or_default();
+    if !names::is_service_name(&name) {
+        problems.add(
+            "metadata.name",
+            "must be at most 63 lower-case letters, digits and '-', starting with a letter",
+        );
+    }
+    if app.spec.instances < 0 {
+        problems.add("spec.instances", "must be 0 or more");
+    }
+    if app.spec.image.trim().is_empty() {
+        problems.add("spec.image", "must name a container image such as registry.example/acme/api:1.4.2");
+    }
+    let port = runner::port(&app.spec, &mut problems);
+    let env = env::variables(&app.spec, port, &mut problems);
+    let env_from = env::sources(&app.spec, &mut problems);
+    let memory = memory::plan(&app.spec, &mut problems);
+    let writable_paths = writable_paths(&app.spec, &mut problems);
+    let runner = runner::config(&name, &app.spec, port, memory.restart_above, &mut problems);
+    let owner = app.controller_owner_ref(&());
+    if owner.is_none() {
+        problems.add("metadata.uid", "is missing");
+    }
+    match (problems.is_empty(), owner) {
+        (true, Some(owner)) => Ok(ValidatedApp {
+            name,
+            namespace: app.metadata.namespace.clone().unwrap_or_default(),
+            owner,
+            instances: app.spec.instances,
+            source: source(&app.spec),
+            image: app.spec.image.clone(),
+            env,
+            env_from,
+            resources: memory.resources,
+            writable_paths,
+            runner,
+            sealed: Sealed,
+        }),
+        _ => Err(problems),
+    }
+}
+
+impl ValidatedApp {
+    /// The source as text that is the same for the same source.
+    pub fn source_text(&self) -> String {
+        let Sealed = self.sealed;
+        canonical(&self.source).to_string()
+    }
+}
+
+/// The part of the spec that concerns the pod template, as it was written: a
+/// default that a later operator changes is no change of the spec.
+fn source(spec: &NodeAppSpec) -> Value {
+    let mut source = serde_json::to_value(spec).expect("a spec is JSON");
+    if let Some(fields) = source.as_object_mut() {
+        fields.retain(|field, _| !NOT_IN_TEMPLATE.contains(&field.as_str()));
+    }
+    source
+}
+
+/// Sorts the keys, whatever order the JSON library of the day keeps.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let sorted: BTreeMap<_, _> =
+                map.iter().map(|(key, value)| (key.clone(), canonical(value))).collect();
+            Value::Object(sorted.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
+        scalar => scalar.clone(),
+    }
+}
+
+/// Where the runner or the system lives.
+const RESERVED: [&str; 4] = ["/nodeapp", "/proc", "/sys", "/dev"];
+
+fn writable_paths(spec: &NodeAppSpec, problems: &mut Problems) -> Vec<String> {
+    let is_under = |path: &str, dir: &str| path == dir || path.starts_with(&format!("{dir}/"));
+    for (index, path) in spec.writable_paths.iter().enumerate() {
+        let field = format!("spec.writablePaths[{index}]");
+        let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(':');
+        if !path.starts_with('/') || path.len() < 2 || path[1..].split('/').any(bad_part) {
+            problems.add(&field, "must be an absolute path such as /app/cache, without . and .. and ':'");
+        } else if path == "/tmp" {
+            problems.add(&field, "/tmp is writable anyway; leave it out");
+        } else if let Some(dir) = RESERVED.iter().find(|dir| is_under(path, dir)) {
+            problems.add(&field, &format!("must not lie under {dir}, which is not the app's"));
+        } else if spec.writable_paths[..index].contains(path) {
+            problems.add(&field, &format!("{path} is there twice"));
+        }
+    }
+    spec.writable_paths.clone()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! What makes an app be reconciled: its own changes at once, those of its
+//! children gathered for a moment.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::Api;
+use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
+use kube::runtime::reflector::{ObjectRef, reflector, store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt, applier, predicates};
+use kube::{Client, Resource};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::apply::Child;
+use super::cache::{AppKey, Cache, slim};
+use super::context::Context;
+use super::error::chain;
+use super::{Guarded, names, reconcile, retry};
+use crate::health::Health;
+use crate::metrics::Metrics;
+
+/// The kinds that are watched, as `/readyz` calls them.
+pub const WATCHED: [&str; 6] =
+    ["NodeApp", "ServiceAccount", "ControllerRevision", "Service", "PodDisruptionBudget", "Deployment"];
+
+/// Reconciles at a time.
+const CONCURRENCY: u16 = 16;
+/// How long events about children are gathered.
+const GATHER: Duration = Duration::from_millis(100);
+/// Shorter than the patience of the load balancers in front of API servers, which
+/// cut silent connections after four minutes.
+const WATCH_SECONDS: u32 = 220;
+
+/// Runs the controller until `stop` resolves, then lets the reconciles that are
+/// under way come to their end.
+pub async fn run(context: Arc<Context>, stop: impl Future<Output = ()> + Send + 'static) {
+    let (touched, children) = mpsc::unbounded_channel();
+    let mut watches = JoinSet::new();
+    let mut listed = watch_children(&context, &touched, &mut watches);
+    drop(touched);
+    let (reader, writer) = store();
+    let apps = apps(&context, writer);
+    let of_children = super::debounce::debounced(children, GATHER)
+        .flat_map(stream::iter)
+        .map(|app| request(&app, ReconcileReason::BulkReconcile));
+    let all_listed = async move {
+        for listed in &mut listed {
+            // An error means that the watch is gone, and with it this process.
+            let _ = listed.wait_for(|listed| *listed).await;
+        }
+    };
+    // No decision before everything is known: an absent child must be absent.
+    let queue = stream::once(all_listed)
+        .flat_map(|()| stream::empty())
+        .chain(stream::select(apps, of_children).map(Ok::<_, Infallible>))
+        .take_until(Box::pin(stop));
+    let config = controller::Config::default().concurrency(CONCURRENCY);
+    applier(
+        |app, context| Box::pin(reconcile(app, context)),
+        retry,
+        context,
+        reader,
+        Box::pin(queue),
+        config,
+    )
+    // Failures were counted and logged where they happened; an app that is no
+    // longer there needs nothing.
+    .for_each(|_| std::future::ready(()))
+    .await;
+    watches.abort_all();
+}
+
+fn request(app: &AppKey, reason: ReconcileReason) -> ReconcileRequest<Guarded> {
+    ReconcileRequest { obj_ref: ObjectRef::new(&app.name).within(&app.namespace), reason }
+}
+
+/// Apps whose spec changed, or that came or went.
+fn apps(
+    context: &Arc<Context>,
+    writer: kube::runtime::reflector::store::Writer<Guarded>,
+) -> impl Stream<Item = ReconcileRequest<Guarded>> + Send + use<> {
+    let api = Api::<Guarded>::all(context.client.clone());
+    let events =
+        watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().modify(|app| {
+            app.meta_mut().managed_fields = None;
+        });
+    let (health, metrics) = (context.health.clone(), context.metrics.clone());
+    let gone = context.clone();
+    let events = events.inspect(move |event| {
+        note(&health, &metrics, "NodeApp", event);
+        if let Ok(Event::Delete(app)) = event {
+            gone.memory.forget(&super::key(app));
+        }
+    });
+    reflector(writer, events)
+        .applied_objects()
+        .predicate_filter(predicates::generation, kube::runtime::PredicateConfig::default())
+        .filter_map(|app| std::future::ready(app.ok()))
+        .map(|app| request(&super::key(&app), ReconcileReason::ObjectUpdated))
+}
+
+fn watch_children(
+    context: &Arc<Context>,
+    touched: &mpsc::UnboundedSender<AppKey>,
+    tasks: &mut JoinSet<()>,
+) -> Vec<watch::Receiver<bool>> {
+    vec![
+        watch_kind::<ServiceAccount>(context, |context| &context.caches.service_accounts, touched, tasks),
+        watch_kind::<ControllerRevision>(context, |context| &context.caches.revisions, touched, tasks),
+        watch_kind::<Service>(context, |context| &context.caches.services, touched, tasks),
+        watch_kind::<PodDisruptionBudget>(
+            context,
+            |context| &context.caches.disruption_budgets,
+            touched,
+            tasks,
+        ),
+        watch_kind::<Deployment>(context, |context| &context.caches.deployments, touched, tasks),
+    ]
+}
+
+/// Keeps a cache up to date, in a task of its own. The receiver becomes true
+/// with the first complete list.
+fn watch_kind<K>(
+    context: &Arc<Context>,
+    cache: fn(&Context) -> &Cache<K>,
+    touched: &mpsc::UnboundedSender<AppKey>,
+    tasks: &mut JoinSet<()>,
+) -> watch::Receiver<bool>
+where
+    K: Child + Resource<DynamicType = ()> + Send + Sync + 'static,
+{
+    let (listed, receiver) = watch::channel(false);
+    let (context, touched) = (context.clone(), touched.clone());
+    let kind = <K as k8s_openapi::Resource>::KIND;
+    tasks.spawn(async move {
+        let mut events = Box::pin(events_of::<K>(context.client.clone()));
+        while let Some(event) = events.next().await {
+            note(&context.health, &context.metrics, kind, &event);
+            let Ok(event) = event else { continue };
+            let complete = matches!(event, Event::InitDone);
+            for app in cache(&context).take(event) {
+                // Nobody listens any more when the controller stops.
+                let _ = touched.send(app);
+            }
+            if complete {
+                listed.send_replace(true);
+            }
+        }
+    });
+    receiver
+}
+
+fn events_of<K>(client: Client) -> impl Stream<Item = Result<Event<K>, watcher::Error>>
+where
+    K: Child + Resource<DynamicType = ()> + Send + 'static,
+{
+    let config = watcher::Config::default().labels(&names::managed_selector()).timeout(WATCH_SECONDS);
+    watcher(Api::<K>::all(client), config).default_backoff().modify(slim)
+}
+
+/// Keeps health, metrics and logs informed about a watch.
+fn note<K>(health: &Health, metrics: &Metrics, kind: &'static str, event: &Result<Event<K>, watcher::Error>) {
+    match event {
+        Ok(event) => {
+            if health.watch_delivers(kind, matches!(event, Event::InitDone)) {
+                tracing::info!(kind, "the watch delivers again");
+            }
+        }
+        Err(error) => {
+            metrics.watch_failed(kind);
+            let text = chain(error);
+            if health.watch_failed(kind, &text, Instant::now()) {
+                tracing::warn!(kind, error = text, "the watch fails; trying again");
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Whether the operator lives and is ready, told over HTTP: `/livez`, `/readyz`,
+//! `/metrics`. `/readyz` lists what is missing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::metrics::Metrics;
+
+/// So many errors of a watch in a row make the operator unready: single ones are
+/// everyday, since every watch is cut now and then.
+const ERRORS_IN_A_ROW: u32 = 3;
+/// Errors further apart than this are not in a row; the watches retry at least
+/// every 30 seconds.
+const IN_A_ROW: Duration = Duration::from_secs(75);
+
+/// What is known of the operator's own state.
+#[derive(Debug)]
+pub struct Health {
+    state: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// What the last look at the cluster found missing.
+    missing: Vec<String>,
+    watches: BTreeMap<&'static str, Watch>,
+}
+
+#[derive(Debug, Default)]
+struct Watch {
+    listed: bool,
+    errors: u32,
+    last_error: Option<(Instant, String)>,
+}
+
+impl Watch {
+    fn missing(&self, kind: &str, now: Instant) -> Option<String> {
+        let failing = self
+            .last_error
+            .as_ref()
+            .filter(|(at, _)| self.errors >= ERRORS_IN_A_ROW && now.duration_since(*at) < IN_A_ROW);
+        match (failing, self.listed) {
+            (Some((_, error)), _) => Some(format!("watch of {kind}: {error}")),
+            (None, false) => Some(format!("first list of {kind}")),
+            (None, true) => None,
+        }
+    }
+}
+
+impl Health {
+    /// Nothing has been looked at yet.
+    pub fn new(kinds: &[&'static str]) -> Self {
+        let watches = kinds.iter().map(|kind| (*kind, Watch::default())).collect();
+        let missing = vec!["first look at the API server".to_owned()];
+        Self { state: Mutex::new(Inner { missing, watches }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what a look at the cluster found missing. Returns whether that is news.
+    pub fn found_missing(&self, missing: Vec<String>) -> bool {
+        let mut state = self.lock();
+        let news = state.missing != missing;
+        state.missing = missing;
+        news
+    }
+
+    /// Notes that a watch delivers. Returns whether it had been failing.
+    pub fn watch_delivers(&self, kind: &'static str, listed: bool) -> bool {
+        let mut state = self.lock();
+        let watch = state.watches.entry(kind).or_default();
+        watch.listed |= listed;
+        watch.last_error = None;
+        std::mem::take(&mut watch.errors) >= ERRORS_IN_A_ROW
+    }
+
+    /// Notes that a watch failed. Returns whether that should be said: the third
+    /// time in a row, and when the error becomes another.
+    pub fn watch_failed(&self, kind: &'static str, error: &str, now: Instant) -> bool {
+        let mut state = self.lock();
+        let watch = state.watches.entry(kind).or_default();
+        let previous = watch.last_error.replace((now, error.to_owned()));
+        let in_a_row = previous.as_ref().is_some_and(|(at, _)| now.duration_since(*at) < IN_A_ROW);
+        watch.errors = if in_a_row { watch.errors.saturating_add(1) } else { 1 };
+        let same = previous.is_some_and(|(_, text)| text == error);
+        watch.errors == ERRORS_IN_A_ROW || (watch.errors > ERRORS_IN_A_ROW && !same)
+    }
+
+    /// Everything that is missing for the operator to do its work.
+    pub fn missing(&self) -> Vec<String> {
+        let state = self.lock();
+        let now = Instant::now();
+        let watches = state.watches.iter().filter_map(|(kind, watch)| watch.missing(kind, now));
+        state.missing.iter().cloned().chain(watches).collect()
+    }
+}
+
+#[derive(Clone)]
+struct Served {
+    health: Arc<Health>,
+    metrics: Metrics,
+}
+
+/// Serves health and metrics until `stop` resolves.
+pub async fn serve(
+    listener: TcpListener,
+    health: Arc<Health>,
+    metrics: Metrics,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let routes = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(render_metrics))
+        .with_state(Served { health, metrics });
+    axum::serve(listener, routes).with_graceful_shutdown(stop).await
+}
+
+async fn readyz(State(served): State<Served>) -> impl IntoResponse {
+    let missing = served.health.missing();
+    if missing.is_empty() {
+        return (StatusCode::OK, "ok\n".to_owned());
+    }
+    let lines: Vec<_> = missing.iter().map(|missing| format!("missing: {missing}\n")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, lines.concat())
+}
+
+async fn render_metrics(State(served): State<Served>) -> impl IntoResponse {
+    let format = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, format)], served.metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_means_looked_at_and_listed() {
+        let health = Health::new(&["Service"]);
+        assert_eq!(health.missing(), ["first look at the API server", "first list of Service"]);
+        assert!(health.found_missing(vec![]));
+        health.watch_delivers("Service", true);
+        assert!(health.missing().is_empty());
+    }
+
+    #[test]
+    fn the_same_finding_is_news_only_once() {
+        let health = Health::new(&[]);
+        assert!(health.found_missing(vec!["CRD".into()]));
+        assert!(!health.found_missing(vec!["CRD".into()]));
+        assert!(health.found_missing(vec![]));
+    }
+
+    #[test]
+    fn a_cut_watch_is_everyday_but_a_broken_one_is_said_once() {
+        let health = Health::new(&[]);
+        health.found_missing(vec![]);
+        health.watch_delivers("Service", true);
+        let now = Instant::now();
+        let fails = |error| health.watch_failed("Service", error, now);
+        assert!(!fails("cut") && !fails("cut"));
+        assert!(health.missing().is_empty());
+        assert!(fails("cut"), "three in a row");
+        assert!(!fails("cut"), "known");
+        assert!(fails("forbidden"), "another error");
+        assert_eq!(health.missing(), ["watch of Service: forbidden"]);
+        assert!(health.watch_delivers("Service", false));
+        assert!(health.missing().is_empty());
+    }
+
+    #[test]
+    fn errors_long_apart_are_not_in_a_row() {
+        let health = Health::new(&[]);
+        let start = Instant::now();
+        for round in 0..10 {
+            assert!(!health.watch_failed("Service", "cut", start + IN_A_ROW * (round + 1)));
+        }
+    }
+}

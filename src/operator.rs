@@ -1,0 +1,106 @@
+//! The operator as a whole: health endpoint, start-up, controller, end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::controller::context::Context;
+use crate::controller::desired::Settings;
+use crate::controller::wiring::{self, WATCHED};
+use crate::health::{self, Health};
+use crate::metrics::Metrics;
+use crate::{client, startup};
+
+/// How long reconciles under way may take to end. They are safe to cut: every
+/// write stands for itself, and the next start goes on from there.
+const LAST_RECONCILES: Duration = Duration::from_secs(5);
+
+/// What can keep the operator from running at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken or not allowed.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no cluster to connect to.
+    #[error("cannot find a cluster: {0}; run it in a pod with a service account, or set KUBECONFIG")]
+    Connect(#[source] kube::Error),
+    /// The system refused something.
+    #[error("cannot watch for signals: {0}")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Only for what waiting does not heal; a missing API server, API or right is
+/// waited for.
+pub async fn run(settings: Settings, listen: SocketAddr) -> Result<(), Error> {
+    let stop = stop_signal().map_err(Error::Signals)?;
+    let metrics = Metrics::new();
+    let health = Arc::new(Health::new(&WATCHED));
+    let listener =
+        TcpListener::bind(listen).await.map_err(|source| Error::Listen { address: listen, source })?;
+    let client = client::connect(&metrics).await.map_err(Error::Connect)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        runner_image = settings.runner_image,
+        %listen,
+        "the operator starts"
+    );
+    let serving =
+        tokio::spawn(health::serve(listener, health.clone(), metrics.clone(), ordered(stop.clone())));
+    let context = Arc::new(Context::new(client.clone(), settings, metrics, health.clone()));
+    tokio::select! {
+        () = startup::wait_until_ready(&client, &health) => control(context, stop).await,
+        () = ordered(stop.clone()) => {}
+    }
+    serving.abort();
+    tracing::info!("the operator ends; applications keep running");
+    Ok(())
+}
+
+async fn control(context: Arc<Context>, stop: watch::Receiver<bool>) {
+    let (client, health) = (context.client.clone(), context.health.clone());
+    let controller = wiring::run(context, ordered(stop.clone()));
+    let out_of_time = async {
+        ordered(stop).await;
+        tokio::time::sleep(LAST_RECONCILES).await;
+    };
+    tokio::select! {
+        () = controller => {}
+        () = startup::keep_looking(&client, &health) => {}
+        () = out_of_time => tracing::warn!("reconciles under way were cut; the next start goes on from there"),
+    }
+}
+
+/// Becomes true with the first signal to end.
+fn stop_signal() -> std::io::Result<watch::Receiver<bool>> {
+    let (send, receive) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to end");
+        send.send_replace(true);
+    });
+    Ok(receive)
+}
+
+async fn ordered(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|ordered| *ordered).await.is_err() {
+        // Nobody can give the order any more.
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,160 @@
+//! What must be there before any work: the API server, the API, the rights.
+//! Looked at before the controller starts and now and then afterwards; what is
+//! missing is said once and shown by `/readyz`, and looked for again.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authorization::v1::{ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client};
+
+use crate::controller::error::chain;
+use crate::crd::NodeApp;
+use crate::health::Health;
+use crate::permissions::TABLE;
+
+/// Waits between two looks while something is missing.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Wait between two looks while all is well.
+const CHECK_EVERY: Duration = Duration::from_mins(1);
+/// A look that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Returns when everything is there.
+pub async fn wait_until_ready(client: &Client, health: &Health) {
+    let mut wait = FIRST_WAIT;
+    while !look(client, health).await {
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Keeps looking, for `/readyz` and the logs.
+pub async fn keep_looking(client: &Client, health: &Health) {
+    loop {
+        tokio::time::sleep(CHECK_EVERY).await;
+        wait_until_ready(client, health).await;
+    }
+}
+
+/// Looks once. Returns whether everything is there.
+async fn look(client: &Client, health: &Health) -> bool {
+    let missing = match tokio::time::timeout(PATIENCE, missing(client)).await {
+        Ok(missing) => missing,
+        Err(_) => vec![format!("an answer of the API server within {} s", PATIENCE.as_secs())],
+    };
+    let complete = missing.is_empty();
+    if health.found_missing(missing.clone()) {
+        if complete {
+            tracing::info!("the API server, the NodeApp API and all rights are there");
+        } else {
+            tracing::warn!(missing = missing.join("; "), "cannot work yet; looking again until it is there");
+        }
+    }
+    complete
+}
+
+async fn missing(client: &Client) -> Vec<String> {
+    let mut missing = Vec::new();
+    let apps = Api::<NodeApp>::all(client.clone());
+    match apps.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 => missing.push(
+            "the CustomResourceDefinition nodeapps.nodeapp.dev (install the chart nodeapp-operator-crds, or \
+             kubectl apply --server-side -f manifests/crds.yaml)"
+                .to_owned(),
+        ),
+        // The review of the rights says more.
+        Err(kube::Error::Api(status)) if status.code == 403 => {}
+        Err(error) => return vec![format!("the API server: {}", chain(&error))],
+    }
+    match missing_rights(client).await {
+        Ok(rights) => missing.extend(rights),
+        Err(error) => missing.push(format!("the review of the operator's rights: {}", chain(&error))),
+    }
+    missing
+}
+
+async fn missing_rights(client: &Client) -> Result<Vec<String>, kube::Error> {
+    let review = SelfSubjectRulesReview {
+        spec: SelfSubjectRulesReviewSpec { namespace: Some("default".to_owned()) },
+        ..SelfSubjectRulesReview::default()
+    };
+    let answer =
+        Api::<SelfSubjectRulesReview>::all(client.clone()).create(&PostParams::default(), &review).await?;
+    let Some(rules) = answer.status.filter(|status| !status.incomplete) else {
+        // Another authorizer than RBAC: it cannot list what it allows.
+        return Ok(Vec::new());
+    };
+    Ok(lacking(&rules.resource_rules))
+}
+
+/// The rights of the table that the rules do not give, one line per resource.
+fn lacking(rules: &[ResourceRule]) -> Vec<String> {
+    let holds = |words: Option<&Vec<String>>, word: &str| {
+        words.is_some_and(|words| words.iter().any(|given| given == word || given == "*"))
+    };
+    let given = |group: &str, resource: &str, verb: &str| {
+        rules.iter().any(|rule| {
+            holds(rule.api_groups.as_ref(), group)
+                && holds(rule.resources.as_ref(), resource)
+                && holds(Some(&rule.verbs), verb)
+                && rule.resource_names.as_ref().is_none_or(Vec::is_empty)
+        })
+    };
+    TABLE
+        .iter()
+        .filter_map(|row| {
+            let verbs: Vec<_> =
+                row.verbs.iter().copied().filter(|verb| !given(row.group, row.resource, verb)).collect();
+            let group = if row.group.is_empty() { String::new() } else { format!(".{}", row.group) };
+            (!verbs.is_empty()).then(|| format!("the right to {} {}{group}", verbs.join(", "), row.resource))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::permissions;
+
+    fn rules_of_the_role() -> Vec<ResourceRule> {
+        let rules = permissions::cluster_role().rules.unwrap();
+        let rule = |rule: k8s_openapi::api::rbac::v1::PolicyRule| ResourceRule {
+            api_groups: rule.api_groups,
+            resources: rule.resources,
+            verbs: rule.verbs,
+            resource_names: None,
+        };
+        rules.into_iter().map(rule).collect()
+    }
+
+    #[test]
+    fn the_role_gives_everything_that_is_needed() {
+        assert!(lacking(&rules_of_the_role()).is_empty());
+    }
+
+    #[test]
+    fn a_missing_verb_is_named() {
+        let mut rules = rules_of_the_role();
+        for rule in &mut rules {
+            if rule.resources.as_deref() == Some(&["deployments".to_owned()]) {
+                rule.verbs.retain(|verb| verb != "patch");
+            }
+        }
+        assert_eq!(lacking(&rules), ["the right to patch deployments.apps"]);
+    }
+
+    #[test]
+    fn an_administrator_lacks_nothing() {
+        let all = || Some(vec!["*".to_owned()]);
+        let rule = ResourceRule {
+            api_groups: all(),
+            resources: all(),
+            verbs: vec!["*".to_owned()],
+            resource_names: None,
+        };
+        assert!(lacking(&[rule]).is_empty());
+    }
+}
