@@ -85,11 +85,13 @@ fn dns_pod(image: &str) -> Value {
 }
 
 /// There is no resolver to forward to, so a foreign name does not exist, at once and without a time-out.
+/// Names outside of the cluster do not exist, and a pod that asks is told so at once. That is a server block of its
+/// own: in one block `template` would answer before `kubernetes`, whatever order they are written in.
 fn corefile() -> String {
     format!(
-        ".:1053 {{\n  errors\n  health :8080\n  ready :8181\n  kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{\n    \
-         pods insecure\n    fallthrough in-addr.arpa ip6.arpa\n    ttl 5\n  }}\n  prometheus :9153\n  cache 5\n  \
-         template ANY ANY . {{\n    rcode NXDOMAIN\n  }}\n}}\n"
+        "{DOMAIN}:1053 in-addr.arpa:1053 ip6.arpa:1053 {{\n  errors\n  health :8080\n  ready :8181\n  \
+         kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{\n    pods insecure\n    ttl 5\n  }}\n  \
+         prometheus :9153\n  cache 5\n}}\n.:1053 {{\n  template ANY ANY {{\n    rcode NXDOMAIN\n  }}\n}}\n"
     )
 }
 
