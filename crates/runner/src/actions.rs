@@ -111,9 +111,10 @@ impl Supervisor {
 
     fn signal(&mut self) {
         let now = self.now();
-        self.side.order(now, Order::Signal);
         say!("sending {} to the app", self.config.stop.kill_signal);
         procfs::signal_all(&self.tree(), self.kill_signal);
+        // Not before: a process that runs dry ends without calling its handler.
+        self.side.order(now, Order::Signal);
     }
 
     /// SIGKILL until nothing is left, or nothing more can be done. Short: what

@@ -13,6 +13,7 @@ const CHANNEL = 'NODEAPP_CHANNEL';
 const LISTEN_FDS = 'NODEAPP_LISTEN_FDS';
 const REPORT_MS = 1000;
 const SETTLE_MS = 20;
+const SIGNAL_MS = 50;
 
 const channelPath = process.env[CHANNEL];
 if (channelPath) {
@@ -159,7 +160,8 @@ function obey(order, drain, channel) {
   else if (order === 'close') stopListening(drain, channel);
   else if (order === 'idle') setImmediate(closeIdle, drain, channel);
   // The app's own handler decides from here on: it may want the loop to run dry.
-  else if (order === 'signal') channel.unref();
+  // A moment later, because a process that is ending no longer calls handlers.
+  else if (order === 'signal') setTimeout(channel.unref, SIGNAL_MS);
   drain.seen = order;
   channel.reportNow();
 }
