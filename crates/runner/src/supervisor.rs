@@ -208,7 +208,7 @@ impl Supervisor {
             all.either(Token::Probe(role), socket, writes);
         }
         if let Some(logs) = &self.logs {
-            for (kind, pipe) in logs.readable() {
+            for (kind, pipe) in logs.readable(self.now()) {
                 all.read(Token::Log(kind), pipe.as_fd());
             }
             for kind in logs.waiting() {
@@ -261,8 +261,9 @@ impl Supervisor {
                 }
             }
             Token::Log(kind) => {
+                let now = self.now();
                 if let Some(logs) = &mut self.logs {
-                    logs.read(kind);
+                    logs.read(now, kind);
                 }
             }
             Token::LogCopy(kind) => {

@@ -101,6 +101,7 @@ impl Supervisor {
             self.endpoint.deadline(),
             self.probes.deadline(),
             self.memory.as_ref().filter(|_| running).map(crate::memory::MemoryWatch::next),
+            self.logs.as_ref().and_then(|logs| logs.deadline(now)),
             look.then(|| now + PORT_CHECK),
             self.machine.awaits_tree().then(|| now + TREE_CHECK),
             self.side.deadline().filter(|at| *at > now),

@@ -38,9 +38,8 @@ fn never_ready_app_stays_unready_and_is_not_killed_for_it() {
     if !has_node() {
         return;
     }
-    let runner = Setup::script(SERVER)
-        .with("readiness", json!({"waitReady": true, "listenTimeout": 300}))
-        .start();
+    let runner =
+        Setup::script(SERVER).with("readiness", json!({"waitReady": true, "listenTimeout": 300})).start();
     runner.wait_for("the time-out to be told", || {
         runner.output("stderr").contains("not ready after listenTimeout (300 ms)").then_some(())
     });
@@ -73,14 +72,18 @@ fn the_app_sees_what_pm2_apps_read_and_nothing_of_the_runner() {
     if !has_node() {
         return;
     }
-    let source = "console.log(JSON.stringify({env: process.env, argv: process.argv, main: require.main === module, \
+    let source =
+        "console.log(JSON.stringify({env: process.env, argv: process.argv, main: require.main === module, \
                   send: typeof process.send}));
                   process.on('message', (m) => console.log(m));";
     let runner = Setup::script(source).worker().var("NODE_OPTIONS", "--no-warnings").start().ready();
-    let line = runner.wait_for("the app's line", || Some(runner.output("stdout")).filter(|text| text.ends_with('\n')));
+    let line = runner
+        .wait_for("the app's line", || Some(runner.output("stdout")).filter(|text| text.ends_with('\n')));
     let seen: Value = serde_json::from_str(&line).unwrap();
     let env = &seen["env"];
-    for (name, value) in [("name", "web"), ("NODE_APP_INSTANCE", "0"), ("pm_id", "0"), ("exec_mode", "fork_mode")] {
+    for (name, value) in
+        [("name", "web"), ("NODE_APP_INSTANCE", "0"), ("pm_id", "0"), ("exec_mode", "fork_mode")]
+    {
         assert_eq!(env[name], value, "{name}");
     }
     let options = env["NODE_OPTIONS"].as_str().unwrap();
@@ -123,9 +126,8 @@ fn a_crash_loop_ends_in_errored_and_the_runner_lives_on() {
         return;
     }
     let runner = Setup::script("process.exit(1)").with("restart", json!({"maxRestarts": 3})).start();
-    let status = runner.wait_for("errored", || {
-        runner.status().filter(|status| status.state == ProcessState::Errored)
-    });
+    let status =
+        runner.wait_for("errored", || runner.status().filter(|status| status.state == ProcessState::Errored));
     assert_eq!((status.restarts, status.ready, status.pid), (2, false, None));
     let (code, text) = runner.page("/ready").unwrap();
     assert!(code == 503 && text.contains("errored"), "{text}");

@@ -16,9 +16,7 @@ fn policy(delay: u64, drain: u64, kill: u64) -> serde_json::Value {
 fn slow(runner: &Runner) -> std::thread::JoinHandle<std::io::Result<(u16, String)>> {
     let port = runner.setup.port;
     let request = std::thread::spawn(move || get(port, "/slow"));
-    runner.wait_for("the request to be in flight", || {
-        runner.status()?.in_flight.filter(|count| *count > 0)
-    });
+    runner.wait_for("the request to be in flight", || runner.status()?.in_flight.filter(|count| *count > 0));
     request
 }
 
@@ -145,7 +143,8 @@ fn a_handler_that_only_closes_lets_the_process_run_dry() {
     if !has_node() {
         return;
     }
-    let source = "const s = require('node:http').createServer((q, r) => r.end('ok')).listen(process.env.PORT);
+    let source =
+        "const s = require('node:http').createServer((q, r) => r.end('ok')).listen(process.env.PORT);
                   process.on('SIGINT', () => s.close());";
     let mut runner = Setup::script(source).with("stop", policy(0, 5_000, 20_000)).start().ready();
     assert_eq!(runner.get("/").0, 200);
@@ -156,7 +155,8 @@ fn a_handler_that_only_closes_lets_the_process_run_dry() {
 
 #[test]
 fn what_ignores_every_signal_is_killed_with_all_its_children() {
-    let script = "trap '' INT TERM HUP; setsid sh -c 'sleep 601; :' & sleep 602 & while :; do sleep 603; done";
+    let script =
+        "trap '' INT TERM HUP; setsid sh -c 'sleep 601; :' & sleep 602 & while :; do sleep 603; done";
     let mut runner =
         Setup::command(&["sh", "-c", script]).worker().with("stop", policy(0, 0, 300)).start().ready();
     let children = |pid: u32| {

@@ -105,10 +105,7 @@ pub(super) struct Archivist {
 impl Archivist {
     pub(super) fn start(keep: Keep) -> io::Result<Self> {
         let (work, inbox) = channel();
-        let thread = std::thread::Builder::new()
-            .name("archive".into())
-            .stack_size(128 * 1024)
-            .spawn(move || serve(&inbox, keep))?;
+        let thread = std::thread::Builder::new().name("archive".into()).spawn(move || serve(&inbox, keep))?;
         Ok(Self { work: Some(work), thread: Some(thread) })
     }
 

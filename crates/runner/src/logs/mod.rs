@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
+use crate::machine::Now;
 use crate::record::epoch_millis;
 use crate::say::say;
 use crate::spawn::Output;
@@ -28,6 +29,11 @@ use framer::Framer;
 
 /// What is read at once, and the most that waits for the container's output.
 const CHUNK: usize = 64 * 1024;
+/// After a read that did not fill the buffer the app is let alone for this long:
+/// an app that writes line by line would otherwise cost a wake-up for each.
+const REST: Duration = Duration::from_millis(5);
+/// What the app can write meanwhile; the most that needs no privilege.
+const PIPE_SIZE: usize = 1024 * 1024;
 /// A pipe that is ready to be written to takes this much without blocking.
 const PIPE_BUF: usize = 4_096;
 /// A line that never ends must not keep a file from being rotated for ever.
@@ -54,6 +60,8 @@ struct Stream {
     /// Still to be copied to the container's output.
     copy: Vec<u8>,
     copied: usize,
+    /// Not read from before.
+    rest: Option<Now>,
 }
 
 /// Both streams.
@@ -78,6 +86,7 @@ impl Logs {
                 file: LogFile::open(names, config.max_size)?,
                 copy: vec![],
                 copied: 0,
+                rest: None,
             })
         };
         let keep = Keep { retain: config.retain as usize, compress: config.compress };
@@ -91,19 +100,24 @@ impl Logs {
         let (err_read, err) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         for (stream, read) in self.streams.iter_mut().zip([out_read, err_read]) {
             rustix::io::ioctl_fionbio(&read, true)?;
-            // Bigger than the default, so that a busy app is not slowed down.
-            let _ = rustix::pipe::fcntl_setpipe_size(&read, 256 * 1024);
+            let _ = rustix::pipe::fcntl_setpipe_size(&read, PIPE_SIZE);
             stream.pipe = Some(read);
         }
         Ok(Output::Pipes { out, err })
     }
 
-    /// What can be read from, unless its copy waits to be written.
-    pub(crate) fn readable(&self) -> impl Iterator<Item = (Kind, &OwnedFd)> {
+    /// What can be read from, unless it rests or its copy waits to be written.
+    pub(crate) fn readable(&self, now: Now) -> impl Iterator<Item = (Kind, &OwnedFd)> {
         self.streams
             .iter()
-            .filter(|stream| stream.copy.is_empty())
+            .filter(move |stream| stream.copy.is_empty() && stream.rest.is_none_or(|until| until <= now))
             .filter_map(|stream| Some((stream.kind, stream.pipe.as_ref()?)))
+    }
+
+    /// When a rest is over.
+    pub(crate) fn deadline(&self, now: Now) -> Option<Now> {
+        let resting = self.streams.iter().filter(|stream| stream.copy.is_empty() && stream.pipe.is_some());
+        resting.filter_map(|stream| stream.rest.filter(|until| *until > now)).min()
     }
 
     /// Copies that wait for room in the container's output.
@@ -112,10 +126,11 @@ impl Logs {
     }
 
     /// Reads from a stream once.
-    pub(crate) fn read(&mut self, kind: Kind) {
+    pub(crate) fn read(&mut self, now: Now, kind: Kind) {
         let (streams, archivist) = (&mut self.streams, &self.archivist);
         if let Some(stream) = streams.iter_mut().find(|stream| stream.kind == kind) {
-            stream.read(archivist);
+            let full = stream.read(archivist) == Some(CHUNK);
+            stream.rest = (!full).then(|| now.saturating_add(REST));
         }
     }
 
@@ -131,7 +146,7 @@ impl Logs {
         let until = Instant::now() + LAST_WORDS;
         for stream in &mut self.streams {
             while stream.pipe.is_some() && Instant::now() < until {
-                if !stream.read(&self.archivist) {
+                if stream.read(&self.archivist).is_none() {
                     break;
                 }
                 stream.flush(until);
@@ -157,14 +172,14 @@ impl Logs {
 }
 
 impl Stream {
-    /// False if there was nothing.
-    fn read(&mut self, archivist: &Archivist) -> bool {
-        let Some(pipe) = &self.pipe else { return false };
+    /// Bytes read; nothing if there were none.
+    fn read(&mut self, archivist: &Archivist) -> Option<usize> {
+        let pipe = self.pipe.as_ref()?;
         match rustix::io::read(pipe, &mut self.chunk[..]) {
             Ok(0) => {
                 self.pipe = None;
                 self.end(archivist);
-                false
+                None
             }
             Ok(n) => {
                 let Self { framer, file, copy, chunk, .. } = self;
@@ -173,13 +188,13 @@ impl Stream {
                     copy.extend_from_slice(bytes);
                 });
                 self.write();
-                true
+                Some(n)
             }
-            Err(Errno::INTR) => true,
-            Err(Errno::AGAIN) => false,
+            Err(Errno::INTR) => Some(0),
+            Err(Errno::AGAIN) => None,
             Err(_) => {
                 self.pipe = None;
-                false
+                None
             }
         }
     }

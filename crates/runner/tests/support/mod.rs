@@ -114,14 +114,25 @@ impl Setup {
         self
     }
 
+    /// Starts the runner with an output of the test's own.
+    pub(crate) fn start_with_stdout(self, stdout: Stdio) -> Runner {
+        let mut runner = self.prepare();
+        runner.launch_with(stdout);
+        runner
+    }
+
     /// Starts the runner.
     pub(crate) fn start(self) -> Runner {
+        let mut runner = self.prepare();
+        runner.launch();
+        runner
+    }
+
+    fn prepare(self) -> Runner {
         let bin = self.dir.path().join("bin");
         let installed = Command::new(env!("CARGO_BIN_EXE_nodeapp-runner")).arg("install").arg(&bin).status();
         assert!(installed.unwrap().success());
-        let mut runner = Runner { endpoint: free_port(), setup: self, process: None, bin };
-        runner.launch();
-        runner
+        Runner { endpoint: free_port(), setup: self, process: None, bin }
     }
 }
 
@@ -136,12 +147,16 @@ pub(crate) struct Runner {
 impl Runner {
     /// Starts the runner, again if it has ended: as the kubelet does with a container.
     pub(crate) fn launch(&mut self) {
-        let log = |name: &str| {
-            let path = self.setup.dir.path().join(name);
-            std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap()
-        };
+        self.launch_with(self.log("stdout"));
+    }
+
+    fn log(&self, name: &str) -> Stdio {
+        std::fs::OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap().into()
+    }
+
+    fn launch_with(&mut self, stdout: Stdio) {
         let mut command = self.command("run");
-        command.stdout(log("stdout")).stderr(log("stderr")).stdin(Stdio::null());
+        command.stdout(stdout).stderr(self.log("stderr")).stdin(Stdio::null());
         self.process = Some(command.spawn().unwrap());
     }
 
@@ -193,7 +208,7 @@ impl Runner {
     pub(crate) fn wait_for<T>(&self, what: &str, probe: impl FnMut() -> Option<T>) -> T {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_for(what, probe)));
         result.unwrap_or_else(|panic| {
-            println!("state: {:?}\nstderr:\n{}", self.status(), self.output("stderr"));
+            println!("state: {:?}", self.status());
             std::panic::resume_unwind(panic)
         })
     }
@@ -249,7 +264,9 @@ impl Drop for Runner {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
             if std::thread::panicking() {
-                println!("stderr of the runner:\n{}", self.output("stderr"));
+                let text = self.output("stderr");
+                let lines: Vec<&str> = text.lines().collect();
+                println!("last lines of stderr:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
             }
             // Twice: no drain. What ignores that is killed by its kill timeout.
             let pid = process.id().to_string();
