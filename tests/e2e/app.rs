@@ -41,6 +41,12 @@ impl App {
         self
     }
 
+    /// Takes a field out of the spec.
+    pub(crate) fn without(mut self, field: &str) -> Self {
+        self.spec.as_object_mut().and_then(|fields| fields.remove(field));
+        self
+    }
+
     /// Sets plain environment variables, all of them.
     pub(crate) fn env(self, variables: &[(&str, &str)]) -> Self {
         let list: Vec<Value> =

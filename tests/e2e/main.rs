@@ -8,6 +8,7 @@ mod children;
 mod example;
 mod log_files;
 mod memory;
+mod node_versions;
 mod operator;
 mod readiness;
 mod rollout;

@@ -1,5 +1,6 @@
 //! The cluster under test, as the environment names it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -81,6 +82,20 @@ impl Cluster {
                 "no image `{key}`; NODEAPP_IMAGES must name the images.json that `cargo xtask image` writes"
             )
         })
+    }
+
+    /// All images below a key of `images.json`, such as `node`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn images_below(&self, key: &str) -> Result<BTreeMap<String, String>> {
+        let found = self.images.get(key).and_then(serde_json::Value::as_object);
+        let found = found.filter(|images| !images.is_empty());
+        let images = found.with_context(|| format!("no images `{key}`; see NODEAPP_IMAGES"))?;
+        Ok(images
+            .iter()
+            .filter_map(|(name, image)| Some((name.clone(), image.as_str()?.to_owned())))
+            .collect())
     }
 
     /// Path of the Helm values that install the operator's own images.

@@ -22,9 +22,9 @@ struct Program {
 }
 
 const PROGRAMS: [Program; 3] = [
-    Program { package: "nodeapp-operator", name: "nodeapp-operator", profile: "release", cmd: &["run"] },
+    Program { package: "nodeapp-operator", name: "nodeapp-operator", profile: "image", cmd: &["run"] },
     Program { package: "nodeapp-runner", name: "nodeapp-runner", profile: "runner", cmd: &[] },
-    Program { package: "nodeapp-load", name: "nodeapp-load", profile: "release", cmd: &[] },
+    Program { package: "nodeapp-load", name: "nodeapp-load", profile: "image", cmd: &[] },
 ];
 
 /// Builds the programs, each alone, because Cargo unites the features of what it builds together.
