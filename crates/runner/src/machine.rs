@@ -20,6 +20,9 @@ pub(crate) use words::{Action, Cause, End, Ended, Event, Next, Phase};
 /// Connections that no request comes on are closed after this part of a drain,
 /// so that as many as possible end by `Connection: close` before.
 pub(crate) const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// At least this long, also where they have had the drain delay already: one may
+/// have come only just now.
+const LEAST_IDLE_WAIT: Duration = Duration::from_millis(100);
 /// An errored app gets another chance after this time.
 pub(crate) const ERRORED_RETRY: Duration = Duration::from_mins(5);
 /// How long a process may take to vanish after SIGKILL.
@@ -212,8 +215,9 @@ impl Machine {
         let State::Stopping { step, goal, .. } = &mut self.state else { return vec![] };
         // What is still idle after a drain delay has had its time already.
         let waited = if matches!(goal, Goal::Restart(_)) { Duration::ZERO } else { delay };
+        let idle = IDLE_WAIT.saturating_sub(waited).max(LEAST_IDLE_WAIT);
         *step = Step::Settle {
-            idle_at: Some(now.saturating_add(IDLE_WAIT.saturating_sub(waited).min(timeout))),
+            idle_at: Some(now.saturating_add(idle.min(timeout))),
             until: now.saturating_add(timeout),
         };
         vec![Action::Close]

@@ -25,18 +25,28 @@ if (channelPath) {
 }
 
 function main() {
-  const threads = require('node:worker_threads');
   const drain = drainState();
-  const channel = runnerChannel(drain, threads.threadId);
+  const channel = runnerChannel(drain);
   countRequests(drain, channel);
   // With an IPC channel `net` is loaded already; without one and without a
   // held socket the process may never need it.
   if (process.channel || process.env[LISTEN_FDS]) {
-    watchListening(drain, channel, heldSockets(threads.isMainThread));
+    watchListening(drain, channel, heldSockets(require('node:worker_threads').isMainThread));
   }
 }
 
 // --- what is being served --------------------------------------------------
+
+// Whatever goes wrong in here must not surface in the app.
+function guarded(work) {
+  return (...args) => {
+    try {
+      work(...args);
+    } catch {
+      // As if the preload were not there.
+    }
+  };
+}
 
 function drainState() {
   return {
@@ -56,6 +66,12 @@ function inFlight(drain) {
   return drain.live.size;
 }
 
+function track(drain, server) {
+  if (drain.servers.has(server)) return;
+  drain.servers.add(server);
+  server.once('close', () => drain.servers.delete(server));
+}
+
 function openConnections(drain) {
   let open = 0;
   for (const server of drain.servers) open += server._connections || 0;
@@ -66,16 +82,16 @@ function countRequests(drain, channel) {
   const diagnostics = require('node:diagnostics_channel');
   const started = diagnostics.channel('http.server.request.start');
   const finished = diagnostics.channel('http.server.response.finish');
-  started.subscribe(({ response, server }) => {
+  started.subscribe(guarded(({ response, server }) => {
     drain.live.add(response);
-    drain.servers.add(server);
+    track(drain, server);
     if (drain.announced) closeAfter(response);
     channel.reportSoon();
-  });
-  finished.subscribe(({ response }) => {
+  }));
+  finished.subscribe(guarded(({ response }) => {
     drain.live.delete(response);
     if (drain.announced) channel.reportNow();
-  });
+  }));
   // Channels are held weakly by older versions.
   drain.subscriptions = [started, finished];
 }
@@ -87,13 +103,19 @@ function closeAfter(response) {
   const store = response._storeHeader;
   response.shouldKeepAlive = false;
   response._storeHeader = function (firstLine, headers) {
-    if (this.statusCode !== 101) {
-      this.shouldKeepAlive = false;
-      if (this.getHeaderNames().length > 0) this.setHeader('Connection', 'close');
-      else headers = withoutConnection(headers);
-    }
-    return store.call(this, firstLine, headers);
+    return store.call(this, firstLine, this.statusCode === 101 ? headers : closing(this, headers));
   };
+}
+
+function closing(response, headers) {
+  try {
+    response.shouldKeepAlive = false;
+    if (response.getHeaderNames().length === 0) return withoutConnection(headers);
+    response.setHeader('Connection', 'close');
+  } catch {
+    // The header stays as the app wants it.
+  }
+  return headers;
 }
 
 const isConnection = (name) => /^connection$/i.test(String(name));
@@ -109,7 +131,7 @@ function withoutConnection(headers) {
 
 // --- the side channel to the runner -----------------------------------------
 
-function runnerChannel(drain, thread) {
+function runnerChannel(drain) {
   let socket;
   let timer;
   let reporting = false;
@@ -123,9 +145,9 @@ function runnerChannel(drain, thread) {
     socket.setEncoding('utf8').on('data', (text) => {
       const lines = (pending + text).split('\n');
       pending = lines.pop();
-      for (const line of lines) obey(line, drain, channel);
+      for (const line of lines) guarded(obey)(line, drain, channel);
     });
-    channel.send({ t: 'hello', pid: process.pid, thread, node: process.version });
+    channel.send({ t: 'hello', pid: process.pid, node: process.version });
     return socket;
   };
   const report = () => {
@@ -133,9 +155,9 @@ function runnerChannel(drain, thread) {
     channel.send({ t: 'load', inFlight: inFlight(drain), open: openConnections(drain), seen: drain.seen });
   };
   const channel = {
-    send: (message) => open().write(`${JSON.stringify(message)}\n`),
-    ref: () => open().ref(),
-    unref: () => open().unref(),
+    send: guarded((message) => open().write(`${JSON.stringify(message)}\n`)),
+    ref: guarded(() => open().ref()),
+    unref: guarded(() => open().unref()),
     // Once per turn of the event loop, after what that turn has read.
     reportNow: () => {
       if (reporting) return;
@@ -268,7 +290,7 @@ function watchListening(drain, channel, pools) {
     if (!chosen.pool) return plainListen.apply(this, args);
     const [options, callback] = normalized;
     const fd = take(pools, chosen.pool);
-    const backlog = options.backlog || [args[1], args[2]].find((n) => Number(n) > 0 && typeof n !== 'function');
+    const backlog = options.backlog || [args[1], args[2]].find((n) => Number(n) > 0);
     const adopted = { fd };
     if (options.signal) adopted.signal = options.signal;
     const rest = backlog ? [Number(backlog)] : [];
@@ -312,23 +334,22 @@ function onceListening(server, drain, channel, pools, { pool, why }) {
     server.removeListener('listening', listening);
     if (pool) giveBack(pools, pool);
   };
-  const listening = () => {
+  const listening = guarded(() => {
     server.removeListener(errorMonitor, failed);
     const handle = server._handle;
     const bound = handle ? server.address() : null;
     if (!bound || typeof bound !== 'object') return;
     const listener = { stop: () => standIn(server, handle, bound) };
-    drain.servers.add(server);
+    track(drain, server);
     drain.listeners.add(listener);
     onHandleClosed(handle, () => {
       drain.listeners.delete(listener);
       if (pool) giveBack(pools, pool);
       channel.send({ t: 'closed', port: bound.port, adopted: Boolean(pool) });
     });
-    server.once('close', () => drain.servers.delete(server));
     channel.send({ t: 'listening', port: bound.port, host: bound.address, adopted: Boolean(pool), why });
     if (drain.closed) listener.stop();
-  };
+  });
   server.once('listening', listening);
   // Observed, not handled: without a handler of the app an error still throws.
   server.once(errorMonitor, failed);

@@ -1,6 +1,8 @@
 //! The held socket: who takes it over, who does not, and that nobody gets wider
 //! exposure than it asked for.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::net::TcpStream;

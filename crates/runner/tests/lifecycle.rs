@@ -1,5 +1,7 @@
 //! Start, readiness, crashes, and what cannot be started at all.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::process::Command;

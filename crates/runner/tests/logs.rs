@@ -1,5 +1,7 @@
 //! Log files: nothing is lost over rotations.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::io::Read;
@@ -7,6 +9,11 @@ use std::process::Command;
 
 use serde_json::json;
 use support::{Runner, Setup, has_node};
+
+/// Lines of the chatty app.
+const MANY: usize = 300_000;
+/// Lines of an app whose output nobody reads at first.
+const BLOCKED: usize = 40_000;
 
 /// Files of one stream from the oldest to the one in use, as one text.
 fn all(runner: &Runner, stem: &str) -> (String, usize) {
@@ -21,7 +28,7 @@ fn all(runner: &Runner, stem: &str) -> (String, usize) {
     let mut text = String::new();
     for name in names.iter().chain([&format!("{stem}.log")]) {
         let path = dir.join(name);
-        let bytes = if name.ends_with(".gz") {
+        let bytes = if path.extension().is_some_and(|extension| extension == "gz") {
             Command::new("gzip").args(["-dc"]).arg(&path).output().unwrap().stdout
         } else {
             std::fs::read(&path).unwrap()
@@ -29,6 +36,10 @@ fn all(runner: &Runner, stem: &str) -> (String, usize) {
         text.push_str(std::str::from_utf8(&bytes).unwrap());
     }
     (text, rotated)
+}
+
+fn lines(all: impl Iterator<Item = String>) -> String {
+    all.flat_map(|line| [line, "\n".to_owned()]).collect()
 }
 
 fn with_logs(setup: Setup, max_size: u64, retain: u32, compress: bool) -> Setup {
@@ -41,11 +52,10 @@ fn a_chatty_apps_logs_rotate_and_lose_no_line() {
     if !has_node() {
         return;
     }
-    const LINES: u32 = 300_000;
     let source = format!(
         "let i = 0;
          const go = () => {{
-           while (i < {LINES}) {{
+           while (i < {MANY}) {{
              const more = process.stdout.write(`line ${{i}} ${{'x'.repeat(i % 90)}}\\n`);
              if (i % 10 === 0) process.stderr.write(`error ${{i}}\\n`);
              i++;
@@ -59,12 +69,11 @@ fn a_chatty_apps_logs_rotate_and_lose_no_line() {
     let mut runner = with_logs(setup, 2_000_000, 50, true).start().ready();
     assert!(runner.stop().success());
 
-    let expected: String =
-        (0..LINES).map(|i| format!("line {i} {}\n", "x".repeat(i as usize % 90))).collect();
+    let expected = lines((0..MANY).map(|i| format!("line {i} {}", "x".repeat(i % 90))));
     let (text, rotated) = all(&runner, "web-out");
     assert!(rotated >= 8, "only {rotated} rotations");
     assert!(text == expected, "{} bytes of {}", text.len(), expected.len());
-    let errors: String = (0..LINES).step_by(10).map(|i| format!("error {i}\n")).collect();
+    let errors = lines((0..MANY).step_by(10).map(|i| format!("error {i}")));
     assert!(all(&runner, "web-error").0 == errors);
     assert!(runner.output("stdout") == expected, "kubectl logs shows the same");
     let zipped = std::fs::read_dir(runner.path("logs"))
@@ -114,9 +123,8 @@ fn nobody_reading_the_containers_output_stops_the_app_and_not_the_runner() {
     if !has_node() {
         return;
     }
-    const LINES: usize = 40_000;
     let source = format!(
-        "let text = ''; for (let i = 0; i < {LINES}; i++) text += 'line ' + i + '\\n';
+        "let text = ''; for (let i = 0; i < {BLOCKED}; i++) text += 'line ' + i + '\\n';
          require('node:fs').writeSync(1, 'first\\n'); process.stdout.write(text, () => process.send('ready'));
          setInterval(() => {{}}, 1e6);"
     );
@@ -135,7 +143,7 @@ fn nobody_reading_the_containers_output_stops_the_app_and_not_the_runner() {
     runner.wait_ready();
     assert!(runner.stop().success());
     let text = rest.join().unwrap();
-    assert_eq!(text.lines().count(), LINES + 1);
+    assert_eq!(text.lines().count(), BLOCKED + 1);
     assert_eq!(text, all(&runner, "web-out").0);
 }
 

@@ -1,5 +1,7 @@
 //! Memory: a restart in place before the kernel has to act.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::time::Duration;

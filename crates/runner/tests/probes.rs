@@ -1,12 +1,14 @@
 //! Probes, made by the runner.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use nodeapp_contract::ExitReason;
 use serde_json::{Value, json};
 use support::{Runner, Setup, has_node};
 
-fn probe(check: Value) -> Value {
+fn probe(check: &Value) -> Value {
     json!({"check": check, "period": 50, "timeout": 1_000, "failureThreshold": 3, "successThreshold": 1})
 }
 
@@ -20,7 +22,7 @@ const SWITCHED: &str = "
     }).listen(Number(process.env.PORT));";
 
 fn health(setup: &Setup) -> Value {
-    probe(json!({"http": {"port": setup.port, "path": "/health", "headers": [["X-Probe", "1"]]}}))
+    probe(&json!({"http": {"port": setup.port, "path": "/health", "headers": [["X-Probe", "1"]]}}))
 }
 
 #[test]
@@ -82,9 +84,9 @@ fn the_startup_probe_holds_the_others_back() {
     }
     let setup = Setup::script(SWITCHED);
     let flag = setup.dir.path().join("started");
-    let mut startup = probe(json!({"exec": {"argv": ["test", "-e", flag]}}));
+    let mut startup = probe(&json!({"exec": {"argv": ["test", "-e", flag]}}));
     startup["failureThreshold"] = json!(1_000_000);
-    let liveness = probe(json!({"exec": {"argv": ["false"]}}));
+    let liveness = probe(&json!({"exec": {"argv": ["false"]}}));
     let runner = setup.with("startup", startup).with("liveness", liveness).start();
     runner.wait_for("the app", || support::get(runner.setup.port, "/").ok());
     let reason = runner.wait_for("the reason", || {
@@ -104,7 +106,7 @@ fn a_program_that_hangs_is_a_failed_check_and_leaves_nothing_behind() {
         return;
     }
     let setup = Setup::script(SWITCHED);
-    let mut hanging = probe(json!({"exec": {"argv": ["sh", "-c", "sleep 604 & sleep 604"]}}));
+    let mut hanging = probe(&json!({"exec": {"argv": ["sh", "-c", "sleep 604 & sleep 604"]}}));
     hanging["timeout"] = json!(100);
     hanging["failureThreshold"] = json!(1);
     let runner = setup.with("readiness", json!({"probe": hanging})).start();

@@ -1,5 +1,7 @@
 //! Restarts in place under load: nothing fails.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::time::Duration;

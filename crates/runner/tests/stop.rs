@@ -1,5 +1,7 @@
 //! The order of a stop.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! A real runner with a real Node.js app, as plain processes on loopback.
-#![allow(dead_code, reason = "each test binary uses its part of this")]
+#![allow(dead_code, clippy::unwrap_used, reason = "test code, of which each test binary uses a part")]
 
 pub(crate) mod load;
 
@@ -249,8 +249,7 @@ impl Runner {
     /// The runner's end.
     pub(crate) fn wait_end(&mut self) -> ExitStatus {
         let mut process = self.process.take().unwrap();
-        let status = self.wait_for("the end of the runner", || process.try_wait().unwrap());
-        status
+        self.wait_for("the end of the runner", || process.try_wait().unwrap())
     }
 
     /// The termination message.
