@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::layout::{DNS_SERVICE, DOMAIN};
+use crate::hash;
 
 /// The objects to apply, as one List. Without nodes there is nothing to resolve names for.
 pub(crate) fn objects(nodes: u8, coredns_image: &str) -> String {
@@ -57,7 +58,11 @@ fn dns(image: &str) -> Vec<Value> {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta,
             "spec": {"replicas": 1, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}, "template": {
-                "metadata": {"labels": {"k8s-app": "kube-dns"}},
+                "metadata": {
+                    "labels": {"k8s-app": "kube-dns"},
+                    // A changed file is a changed pod.
+                    "annotations": {"checksum/corefile": hash::digest(corefile().as_bytes())},
+                },
                 "spec": dns_pod(image),
             }},
         }),
@@ -84,8 +89,7 @@ fn dns_pod(image: &str) -> Value {
     })
 }
 
-/// There is no resolver to forward to, so a foreign name does not exist, at once and without a time-out.
-/// Names outside of the cluster do not exist, and a pod that asks is told so at once. That is a server block of its
+/// There is no resolver to forward to: names outside of the cluster do not exist, and a pod that asks is told so at once. That is a server block of its
 /// own: in one block `template` would answer before `kubernetes`, whatever order they are written in.
 fn corefile() -> String {
     format!(

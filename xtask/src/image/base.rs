@@ -15,7 +15,7 @@ pub(crate) const DEFAULT_NODE: u8 = 22;
 const NODE: [(u8, &str); 5] =
     [(18, "18.20.8"), (20, "20.20.2"), (22, "22.23.3"), (24, "24.21.0"), (26, "26.10.0")];
 /// Bumped when what is put around the programs changes.
-const REVISION: &str = "1";
+const REVISION: &str = "2";
 
 /// The major versions there are base images of.
 pub(crate) fn node_majors() -> Vec<u8> {
@@ -160,7 +160,9 @@ fn skeleton() -> Tree {
 /// Adds a program and the libraries its dynamic linker will want, at the paths it wants them.
 fn add_program(tree: &mut Tree, program: &Path, path: &str) -> Result<()> {
     tree.insert(path.into(), Entry::File { source: program.into(), mode: 0o755 });
-    for library in libraries(&sh::output(Command::new("ldd").arg(program))?) {
+    let listing = Command::new("ldd").arg(program).output().context("cannot start ldd")?;
+    // It fails for static programs, which want nothing.
+    for library in libraries(&String::from_utf8_lossy(&listing.stdout)) {
         tree.insert(
             library.trim_start_matches('/').into(),
             Entry::File { source: library.into(), mode: 0o755 },
@@ -179,7 +181,7 @@ fn libraries(listing: &str) -> Vec<String> {
 }
 
 fn add_busybox(tree: &mut Tree, busybox: &Path) -> Result<()> {
-    tree.insert("bin/busybox".into(), Entry::File { source: busybox.into(), mode: 0o755 });
+    add_program(tree, busybox, "bin/busybox")?;
     for applet in
         sh::output(Command::new(busybox).arg("--list"))?.lines().filter(|applet| *applet != "busybox")
     {

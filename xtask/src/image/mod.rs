@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Build only, load nothing
     #[arg(long)]
     pub(crate) no_load: bool,
+    /// Load what was built last, build nothing
+    #[arg(long, conflicts_with = "no_load")]
+    pub(crate) no_build: bool,
 }
 
 /// What to build beside the operator, the runner and the load probe.
@@ -69,6 +72,14 @@ impl Images {
         std::fs::write(paths::helm_values(), serde_json::to_vec_pretty(&values)?)?;
         std::fs::write(&path, serde_json::to_vec_pretty(self)?)
             .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The images of the last build.
+    fn read() -> Result<Self> {
+        let path = paths::images_json();
+        let bytes = std::fs::read(&path)
+            .with_context(|| format!("cannot read {}; `cargo xtask image` writes it", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
     }
 
     /// Every image once.
@@ -124,7 +135,7 @@ pub(crate) fn build_all(options: &Options) -> Result<Images> {
 }
 
 pub(crate) fn main(args: &Args) -> Result<()> {
-    let images = build_all(&args.options)?;
+    let images = if args.no_build { Images::read()? } else { build_all(&args.options)? };
     if !args.no_load {
         cluster::up(&args.cluster)?.load(&images)?;
     }
