@@ -70,6 +70,8 @@ pub(crate) struct Machine {
     stop: StopPolicy,
     kill_signal: i32,
     history: History,
+    /// Ready at least once: something may be routed here.
+    served: bool,
     state: State,
 }
 
@@ -85,6 +87,7 @@ impl Machine {
             stop,
             kill_signal,
             history: History::new(config.restart.clone()),
+            served: false,
             state: State::Waiting { until: Duration::ZERO },
         }
     }
@@ -149,6 +152,7 @@ impl Machine {
             Event::Ready => {
                 if let State::Running { ready, .. } = &mut self.state {
                     *ready = true;
+                    self.served = true;
                 }
                 vec![]
             }
@@ -194,6 +198,7 @@ impl Machine {
     fn begin(&mut self, now: Now, since: Now, goal: Goal) -> Vec<Action> {
         let delay = match goal {
             Goal::Restart(_) => Duration::ZERO,
+            Goal::Leave | Goal::Hold if !self.served => Duration::ZERO,
             Goal::Leave | Goal::Hold => self.stop.drain_delay.into(),
         };
         self.state = State::Stopping {

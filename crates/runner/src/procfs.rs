@@ -84,21 +84,42 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
     })
 }
 
-/// Whether something listens on a TCP port in this network namespace, found
-/// without a connection that the app would have to answer.
-pub(crate) fn listens(port: u16) -> bool {
-    ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .any(|path| fs::read_to_string(path).is_ok_and(|table| table_listens(&table, port)))
+/// Who can connect to a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// Nothing listens.
+    #[default]
+    Nobody,
+    /// Only processes of this pod.
+    Loopback,
+    /// Others too.
+    Others,
 }
 
-fn table_listens(table: &str, port: u16) -> bool {
+/// Whether something listens on a TCP port in this network namespace, found
+/// without a connection that the app would have to answer.
+pub(crate) fn reach(port: u16) -> Reach {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .map(|table| table_reach(&table, port))
+        .max()
+        .unwrap_or_default()
+}
+
+/// Local addresses of a table are words of hexadecimal digits in host order.
+fn table_reach(table: &str, port: u16) -> Reach {
     let suffix = format!(":{port:04X}");
-    table.lines().skip(1).any(|line| {
+    let listeners = table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace().skip(1);
-        let local = fields.next().is_some_and(|local| local.ends_with(&suffix));
-        local && fields.nth(1) == Some("0A")
-    })
+        let address = fields.next()?.strip_suffix(&suffix)?;
+        (fields.nth(1)? == "0A").then_some(address)
+    });
+    let reach = |address: &str| match address {
+        "0100007F" | "00000000000000000000000001000000" => Reach::Loopback,
+        _ => Reach::Others,
+    };
+    listeners.map(reach).max().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -130,17 +151,18 @@ mod tests {
     fn only_a_listening_socket_on_the_port_counts() {
         let table = "  sl  local_address rem_address   st tx_queue\n   0: 0100007F:0BB8 00000000:0000 0A 0\n   1: \
                      0100007F:0BB9 0100007F:0BB8 01 0\n";
-        assert!(table_listens(table, 3000));
-        assert!(!table_listens(table, 3001), "a connection is no listener");
-        assert!(!table_listens(table, 80));
+        assert_eq!(table_reach(table, 3000), Reach::Loopback);
+        assert_eq!(table_reach(table, 3001), Reach::Nobody, "a connection is no listener");
+        assert_eq!(table_reach(table, 80), Reach::Nobody);
+        assert_eq!(table_reach(&table.replace("0100007F:0BB8", "00000000:0BB8"), 3000), Reach::Others);
     }
 
     #[test]
     fn a_real_listener_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(listens(port));
+        assert_eq!(reach(port), Reach::Loopback);
         drop(listener);
-        assert!(!listens(port));
+        assert_eq!(reach(port), Reach::Nobody);
     }
 }

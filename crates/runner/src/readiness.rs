@@ -5,6 +5,7 @@ use std::time::Duration;
 use nodeapp_contract::RunnerConfig;
 
 use crate::machine::{Now, Phase};
+use crate::procfs::Reach;
 
 /// While the runner holds the listening socket, connections wait for the next
 /// process; for this long it is better to let them come than to turn them away.
@@ -12,10 +13,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What is known about the current process.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 struct Signs {
     message: bool,
-    listening: bool,
+    reach: Reach,
     startup: bool,
     probe: bool,
 }
@@ -70,9 +70,9 @@ impl Readiness {
     }
 
     /// The app listens on its port, or does so no more.
-    pub(crate) fn listening(&mut self, listening: bool, adopted: bool) {
-        self.signs.listening = listening;
-        self.held |= listening && adopted;
+    pub(crate) fn listening(&mut self, reach: Reach, adopted: bool) {
+        self.signs.reach = reach;
+        self.held |= reach == Reach::Others && adopted;
     }
 
     /// Verdict of the startup probe.
@@ -87,7 +87,7 @@ impl Readiness {
 
     /// Whether the port still has to be looked for.
     pub(crate) fn wants_port(&self) -> bool {
-        !self.wait_ready && self.port.is_some() && !self.signs.listening
+        !self.wait_ready && self.port.is_some() && self.signs.reach != Reach::Others
     }
 
     /// Whether the runner's socket listens, whoever the process is.
@@ -142,9 +142,17 @@ impl Readiness {
         }
         if let Some(port) = self.port
             && !self.wait_ready
-            && !self.signs.listening
         {
-            return Some(format!("the app does not listen on port {port}"));
+            match self.signs.reach {
+                Reach::Others => {}
+                Reach::Nobody => return Some(format!("the app does not listen on port {port}")),
+                Reach::Loopback => {
+                    return Some(format!(
+                        "the app listens on port {port} of the loopback address only, where no traffic comes from; \
+                         let it listen on :: or 0.0.0.0"
+                    ));
+                }
+            }
         }
         if self.has_startup && !self.signs.startup {
             return Some("the startup probe has not passed yet".to_owned());
@@ -181,16 +189,24 @@ mod tests {
         let mut it = readiness(|_| {});
         assert!(!it.update(s(1), Phase::Running));
         assert_eq!(it.reason(s(1), Phase::Running).unwrap(), "the app does not listen on port 3000");
-        it.listening(true, true);
+        it.listening(Reach::Others, true);
         assert!(it.update(s(2), Phase::Running));
         assert!(!it.update(s(3), Phase::Running), "only the first time");
         assert_eq!(it.reason(s(3), Phase::Running), None);
     }
 
     #[test]
+    fn an_app_on_the_loopback_address_is_not_ready_since_nothing_reaches_it() {
+        let mut it = readiness(|_| {});
+        it.listening(Reach::Loopback, false);
+        assert!(!it.update(s(1), Phase::Running));
+        assert!(it.reason(s(1), Phase::Running).unwrap().contains("let it listen on :: or 0.0.0.0"));
+    }
+
+    #[test]
     fn wait_ready_is_about_the_message_alone() {
         let mut it = readiness(|config| config.readiness.wait_ready = true);
-        it.listening(true, true);
+        it.listening(Reach::Others, true);
         assert!(!it.update(s(1), Phase::Running));
         it.message();
         assert!(it.update(s(1), Phase::Running));
@@ -204,7 +220,7 @@ mod tests {
     #[test]
     fn a_held_socket_keeps_readiness_for_a_grace_over_a_restart() {
         let mut it = readiness(|_| {});
-        it.listening(true, true);
+        it.listening(Reach::Others, true);
         it.update(s(10), Phase::Running);
         assert_eq!(it.reason(s(11), Phase::Restarting), None);
         assert_eq!(it.reason(s(11), Phase::Waiting), None);
@@ -218,7 +234,7 @@ mod tests {
     #[test]
     fn without_a_held_socket_there_is_no_grace() {
         let mut it = readiness(|_| {});
-        it.listening(true, false);
+        it.listening(Reach::Others, false);
         it.update(s(10), Phase::Running);
         assert!(it.reason(s(10), Phase::Waiting).is_some());
     }
@@ -226,9 +242,9 @@ mod tests {
     #[test]
     fn an_app_that_closes_its_port_is_unready_at_once() {
         let mut it = readiness(|_| {});
-        it.listening(true, true);
+        it.listening(Reach::Others, true);
         it.update(s(10), Phase::Running);
-        it.listening(false, true);
+        it.listening(Reach::Nobody, true);
         it.update(s(10), Phase::Running);
         assert!(it.reason(s(10), Phase::Running).is_some());
     }
@@ -236,7 +252,7 @@ mod tests {
     #[test]
     fn at_pod_deletion_readiness_stays_until_the_delay_is_over() {
         let mut it = readiness(|_| {});
-        it.listening(true, true);
+        it.listening(Reach::Others, true);
         it.update(s(10), Phase::Running);
         assert_eq!(it.reason(s(14), Phase::Lingering), None);
         assert!(it.reason(s(14), Phase::Stopping).is_some());
@@ -256,7 +272,7 @@ mod tests {
         let mut it = readiness(|_| {});
         it.has_probe = true;
         it.has_startup = true;
-        it.listening(true, false);
+        it.listening(Reach::Others, false);
         assert!(!it.update(s(1), Phase::Running));
         it.startup(true);
         it.probe(true);

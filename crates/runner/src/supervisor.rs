@@ -1,6 +1,7 @@
 //! The main loop: waits, reads, feeds the machine, carries its actions out.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use crate::machine::{Cause, Event, Machine, Now, Phase};
 use crate::memory::{MemoryWatch, OomCounter};
 use crate::pages;
 use crate::probes::Probes;
+use crate::procfs::Reach;
 use crate::readiness::Readiness;
 use crate::record::{Record, epoch_millis, termination_message};
 use crate::say::say;
@@ -54,6 +56,8 @@ pub(crate) struct Supervisor {
     pub(crate) endpoint: Endpoint,
     pub(crate) signals: Pipes,
     pub(crate) port_told: bool,
+    /// When the port is looked for next, while it is.
+    pub(crate) port_look: Now,
     pub(crate) logs: Option<Logs>,
     pub(crate) memory: Option<MemoryWatch>,
     pub(crate) oom: OomCounter,
@@ -160,6 +164,7 @@ impl Supervisor {
             endpoint,
             signals,
             port_told: false,
+            port_look: Now::ZERO,
             leave: None,
         })
     }
@@ -277,7 +282,8 @@ impl Supervisor {
     fn told(&mut self, message: Message) {
         match message {
             Message::Listening { port, host, adopted, why } if Some(port) == self.config.port => {
-                self.readiness.listening(true, adopted);
+                let loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+                self.readiness.listening(if loopback { Reach::Loopback } else { Reach::Others }, adopted);
                 if !self.port_told {
                     self.port_told = true;
                     match why {
@@ -288,7 +294,7 @@ impl Supervisor {
                 }
             }
             Message::Closed { port, adopted } if Some(port) == self.config.port => {
-                self.readiness.listening(false, adopted);
+                self.readiness.listening(Reach::Nobody, adopted);
                 if self.machine.phase() == Phase::Stopping && self.machine.signalled() {
                     self.refuse();
                 }

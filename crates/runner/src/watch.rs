@@ -38,12 +38,19 @@ impl Supervisor {
         }
     }
 
+    /// A look for listeners proves nothing once the runner's own socket listens.
+    fn looks_for_port(&self) -> bool {
+        self.machine.phase() == Phase::Running && self.readiness.wants_port() && !self.readiness.held()
+    }
+
     fn look_at_readiness(&mut self, now: Now) {
         let phase = self.machine.phase();
-        // A look for listeners proves nothing once the runner's own socket listens.
-        let look = phase == Phase::Running && self.readiness.wants_port() && !self.readiness.held();
-        if look && self.config.port.is_some_and(procfs::listens) {
-            self.readiness.listening(true, false);
+        if self.looks_for_port()
+            && self.port_look <= now
+            && let Some(port) = self.config.port
+        {
+            self.port_look = now.saturating_add(PORT_CHECK);
+            self.readiness.listening(procfs::reach(port), false);
         }
         if self.readiness.update(now, phase) {
             self.feed(Event::Ready);
@@ -94,7 +101,6 @@ impl Supervisor {
         let now = self.now();
         let phase = self.machine.phase();
         let running = phase == Phase::Running;
-        let look = running && self.readiness.wants_port() && !self.readiness.held();
         [
             self.machine.deadline(),
             self.readiness.overdue_at(phase),
@@ -102,7 +108,7 @@ impl Supervisor {
             self.probes.deadline(),
             self.memory.as_ref().filter(|_| running).map(crate::memory::MemoryWatch::next),
             self.logs.as_ref().and_then(|logs| logs.deadline(now)),
-            look.then(|| now + PORT_CHECK),
+            self.looks_for_port().then_some(self.port_look),
             self.machine.awaits_tree().then(|| now + TREE_CHECK),
             self.side.deadline().filter(|at| *at > now),
         ]

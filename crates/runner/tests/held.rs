@@ -54,9 +54,14 @@ fn an_app_that_asks_for_loopback_gets_loopback_and_nothing_wider() {
         return;
     }
     for listen in ["listen(port, '127.0.0.1')", "listen({port, host: 'localhost', family: 4})"] {
-        let runner = server(listen).start().ready();
+        let runner = server(listen).start();
         let line = told(&runner);
         assert!(line.contains("by itself: host "), "{line}");
+        runner.wait_for("the reason why it gets no traffic", || {
+            runner
+                .page("/ready")
+                .filter(|(code, text)| *code == 503 && text.contains("loopback address only"))
+        });
         let wide = std::fs::read_to_string("/proc/net/tcp6").unwrap()
             + &std::fs::read_to_string("/proc/net/tcp").unwrap();
         let port = format!(":{:04X} ", runner.setup.port);
@@ -228,7 +233,7 @@ fn a_port_that_is_taken_is_the_apps_error_not_the_runners() {
     if !has_node() {
         return;
     }
-    let setup = server("listen(port)").with("restart", json!({"maxRestarts": 1}));
+    let setup = server("listen(port)").with("restart", json!({"maxRestarts": 1, "minUptime": 20_000}));
     let taken = std::net::TcpListener::bind(("::", setup.port)).unwrap();
     let runner = setup.start();
     runner.wait_for("errored", || runner.page("/ready").filter(|(_, text)| text.contains("errored")));

@@ -127,7 +127,9 @@ fn a_crash_loop_ends_in_errored_and_the_runner_lives_on() {
     if !has_node() {
         return;
     }
-    let runner = Setup::script("process.exit(1)").with("restart", json!({"maxRestarts": 3})).start();
+    let runner = Setup::script("process.exit(1)")
+        .with("restart", json!({"maxRestarts": 3, "minUptime": 20_000}))
+        .start();
     let status =
         runner.wait_for("errored", || runner.status().filter(|status| status.state == ProcessState::Errored));
     assert_eq!((status.restarts, status.ready, status.pid), (2, false, None));

@@ -12,8 +12,8 @@ use support::{Runner, Setup, has_node};
 
 /// Lines of the chatty app.
 const MANY: usize = 300_000;
-/// Lines of an app whose output nobody reads at first.
-const BLOCKED: usize = 40_000;
+/// Lines of an app whose output nobody reads at first: more than pipes hold.
+const BLOCKED: usize = 400_000;
 
 /// Files of one stream from the oldest to the one in use, as one text.
 fn all(runner: &Runner, stem: &str) -> (String, usize) {
@@ -110,7 +110,8 @@ fn the_last_words_of_a_crash_are_kept_and_a_line_is_never_cut() {
     }
     let source =
         "process.stdout.write('no end of line'); process.stderr.write('the reason'); process.exit(1);";
-    let setup = Setup::script(source).worker().with("restart", json!({"maxRestarts": 1}));
+    let setup =
+        Setup::script(source).worker().with("restart", json!({"maxRestarts": 1, "minUptime": 20_000}));
     let runner = with_logs(setup, 10_000, 3, false).start();
     runner.wait_for("the end", || runner.status()?.last_exit);
     assert_eq!(all(&runner, "web-out").0, "no end of line\n");

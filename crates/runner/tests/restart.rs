@@ -14,7 +14,9 @@ const NEW: Client = Client { keep_alive: false, pause: Duration::from_millis(2),
 const SLOW: Client = Client { keep_alive: true, pause: Duration::from_millis(10), path: "/slow" };
 const CALM: Client = Client { keep_alive: true, pause: Duration::from_millis(60), path: "/" };
 
-fn restarts_drop_nothing(setup: Setup, times: u64) {
+/// `NODEAPP_TEST_RESTARTS` makes it as hard as one likes.
+fn restarts_drop_nothing(setup: Setup) {
+    let times = std::env::var("NODEAPP_TEST_RESTARTS").map_or(5, |times| times.parse().unwrap());
     let runner = setup.start().ready();
     let load = Load::start(runner.setup.port, &[(4, BUSY), (4, NEW), (2, SLOW), (3, CALM)]);
     for restart in 1..=times {
@@ -32,14 +34,14 @@ fn restarts_drop_nothing(setup: Setup, times: u64) {
 #[test]
 fn an_app_without_any_handler_is_restarted_in_place_and_no_request_fails() {
     if has_node() {
-        restarts_drop_nothing(Setup::app("plain.js"), 5);
+        restarts_drop_nothing(Setup::app("plain.js"));
     }
 }
 
 #[test]
 fn an_app_with_a_handler_is_restarted_in_place_and_no_request_fails() {
     if has_node() {
-        restarts_drop_nothing(Setup::app("graceful.mjs"), 5);
+        restarts_drop_nothing(Setup::app("graceful.mjs"));
     }
 }
 

@@ -199,7 +199,8 @@ fn another_stop_signal_may_be_chosen() {
 
 #[test]
 fn an_errored_app_stops_at_once() {
-    let mut runner = Setup::command(&["false"]).with("restart", json!({"maxRestarts": 1})).start();
+    let mut runner =
+        Setup::command(&["false"]).with("restart", json!({"maxRestarts": 1, "minUptime": 20_000})).start();
     runner.wait_for("errored", || runner.output("stderr").contains("errored").then_some(()));
     assert!(runner.command("drain").status().unwrap().success());
     assert_eq!(runner.stop().code(), Some(0));

@@ -238,6 +238,21 @@ fn a_worker_has_no_delay_since_nothing_routes_to_it() {
 }
 
 #[test]
+fn an_app_that_was_never_ready_has_no_delay_either() {
+    let mut it = Machine::new(&config(), SIGINT);
+    it.on(ms(0), Event::Tick);
+    assert_eq!(it.on(ms(10), Event::Drain), [Action::Announce, Action::Close]);
+}
+
+#[test]
+fn an_app_that_is_starting_again_keeps_the_delay_since_connections_wait_for_it() {
+    let mut it = running();
+    it.on(ms(5_000), exited(End::Code(1)));
+    it.on(ms(5_000), Event::Tick);
+    assert_eq!(it.on(ms(5_010), Event::Drain), [Action::Announce]);
+}
+
+#[test]
 fn sigterm_during_a_restart_in_place_ends_the_runner_instead() {
     let mut it = running();
     it.on(ms(0), Event::Restart(Cause::Ordered));
