@@ -84,7 +84,8 @@ impl Images {
 
     /// Every image once.
     pub(crate) fn references(&self) -> Vec<&str> {
-        let mut all = vec![&*self.operator, &*self.runner, &*self.load, &*self.hello, &*self.apps, &*self.redis];
+        let mut all =
+            vec![&*self.operator, &*self.runner, &*self.load, &*self.hello, &*self.apps, &*self.redis];
         all.extend(self.node.values().chain(self.users.values()).map(String::as_str));
         all.sort_unstable();
         all.dedup();
