@@ -9,12 +9,13 @@ use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Resource;
 use kube::api::Api;
+use kube::core::NamespaceResourceScope;
 use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
 use kube::runtime::reflector::{ObjectRef, reflector, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, applier, predicates};
-use kube::{Client, Resource};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -86,9 +87,9 @@ fn apps(
     context: &Arc<Context>,
     writer: kube::runtime::reflector::store::Writer<Guarded>,
 ) -> impl Stream<Item = ReconcileRequest<Guarded>> + Send + use<> {
-    let api = Api::<Guarded>::all(context.client.clone());
-    let events =
-        watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().modify(|app| {
+    let events = watcher(scoped::<Guarded>(context), watcher::Config::default().timeout(WATCH_SECONDS))
+        .default_backoff()
+        .modify(|app| {
             app.meta_mut().managed_fields = None;
         });
     let (health, metrics) = (context.health.clone(), context.metrics.clone());
@@ -134,13 +135,13 @@ fn watch_kind<K>(
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<bool>
 where
-    K: Child + Resource<DynamicType = ()> + Send + Sync + 'static,
+    K: Child + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + Sync + 'static,
 {
     let (listed, receiver) = watch::channel(false);
     let (context, touched) = (context.clone(), touched.clone());
     let kind = <K as k8s_openapi::Resource>::KIND;
     tasks.spawn(async move {
-        let mut events = Box::pin(events_of::<K>(context.client.clone()));
+        let mut events = Box::pin(events_of::<K>(&context));
         while let Some(event) = events.next().await {
             note(&context.health, &context.metrics, kind, &event);
             let Ok(event) = event else { continue };
@@ -157,17 +158,30 @@ where
     receiver
 }
 
-fn events_of<K>(client: Client) -> impl Stream<Item = Result<Event<K>, watcher::Error>>
+fn events_of<K>(context: &Context) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + use<K>
 where
-    K: Child + Resource<DynamicType = ()> + Send + 'static,
+    K: Child + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + 'static,
 {
     let config = watcher::Config::default().labels(&names::managed_selector()).timeout(WATCH_SECONDS);
-    watcher(Api::<K>::all(client), config).default_backoff().modify(slim)
+    watcher(scoped::<K>(context), config).default_backoff().modify(slim)
+}
+
+/// The objects that are watched.
+fn scoped<K>(context: &Context) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match &context.namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    }
 }
 
 /// Keeps health, metrics and logs informed about a watch.
 fn note<K>(health: &Health, metrics: &Metrics, kind: &'static str, event: &Result<Event<K>, watcher::Error>) {
     match event {
+        // A list has begun; it may still fail.
+        Ok(Event::Init) => {}
         Ok(event) => {
             if health.watch_delivers(kind, matches!(event, Event::InitDone)) {
                 tracing::info!(kind, "the watch delivers again");

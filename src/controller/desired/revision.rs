@@ -86,3 +86,77 @@ pub fn obsolete<'a>(
     others.truncate(excess);
     others
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::validate::validate;
+
+    fn app(args: &str, instances: i32) -> ValidatedApp {
+        let app = serde_json::from_value(json!({
+            "apiVersion": "nodeapp.dev/v1alpha1",
+            "kind": "NodeApp",
+            "metadata": {"name": "cart", "namespace": "storefront", "uid": "u"},
+            "spec": {"image": "a:1", "script": "a.js", "args": [args], "instances": instances},
+        }));
+        validate(&app.unwrap()).unwrap()
+    }
+
+    fn runner(image: &str) -> Settings {
+        Settings { runner_image: image.to_owned() }
+    }
+
+    fn image(rendered: &Rendered) -> Option<&str> {
+        let spec = rendered.template.spec.as_ref()?;
+        spec.init_containers.as_ref()?.first()?.image.as_deref()
+    }
+
+    #[test]
+    fn a_template_is_used_again_to_the_letter_whatever_would_be_rendered_now() {
+        let first = build(&app("a", 1), &[], &runner("runner:1"));
+        let existing = [Arc::new(first.revision.clone())];
+        let again = build(&app("a", 5), &existing, &runner("runner:2"));
+        assert_eq!(again.revision, first.revision);
+        assert_eq!(again.template, first.template);
+        assert_eq!(image(&again), Some("runner:1"));
+    }
+
+    #[test]
+    fn another_spec_is_rendered_anew_and_going_back_is_not() {
+        let first = build(&app("a", 1), &[], &runner("runner:1"));
+        let second = build(&app("b", 1), &[Arc::new(first.revision.clone())], &runner("runner:2"));
+        assert_eq!((second.revision.revision, image(&second)), (2, Some("runner:2")));
+        assert_ne!(second.revision.metadata.name, first.revision.metadata.name);
+        let both = [Arc::new(first.revision.clone()), Arc::new(second.revision)];
+        let back = build(&app("a", 1), &both, &runner("runner:2"));
+        assert_eq!(back.revision.metadata.name, first.revision.metadata.name);
+        assert_eq!((back.revision.revision, image(&back)), (3, Some("runner:1")));
+    }
+
+    #[test]
+    fn a_revision_that_cannot_be_read_is_rendered_anew() {
+        let mut broken = build(&app("a", 1), &[], &runner("runner:1")).revision;
+        broken.data = Some(RawExtension(json!({"spec": "something else"})));
+        let rendered = build(&app("a", 1), &[Arc::new(broken)], &runner("runner:2"));
+        assert_eq!(image(&rendered), Some("runner:2"));
+    }
+
+    #[test]
+    fn the_oldest_revisions_go_and_never_the_current_one() {
+        let revisions: Vec<_> = (1..=13)
+            .map(|number| {
+                let mut revision = build(&app(&number.to_string(), 1), &[], &runner("r")).revision;
+                revision.revision = number;
+                Arc::new(revision)
+            })
+            .collect();
+        let numbers = |current: usize| -> Vec<i64> {
+            obsolete(&revisions, &revisions[current]).iter().map(|revision| revision.revision).collect()
+        };
+        assert_eq!(numbers(12), [1, 2, 3]);
+        assert_eq!(numbers(0), [2, 3, 4]);
+        assert!(obsolete(&revisions[..10], &revisions[9]).is_empty());
+    }
+}

@@ -1,1 +1,206 @@
+use k8s_openapi::api::core::v1::ServiceAccount;
+use serde_json::json;
 
+use super::*;
+
+fn app(generation: i64) -> NodeApp {
+    serde_json::from_value(json!({
+        "apiVersion": "nodeapp.dev/v1alpha1",
+        "kind": "NodeApp",
+        "metadata": {"name": "cart", "namespace": "storefront", "generation": generation},
+        "spec": {"image": "a:1", "script": "a.js"},
+    }))
+    .unwrap()
+}
+
+/// Numbers: wanted, existing, updated, available.
+struct Pods(i32, i32, i32, i32);
+
+const ROLLED: (&str, &str, &str) = ("Progressing", "True", "NewReplicaSetAvailable");
+const ROLLING: (&str, &str, &str) = ("Progressing", "True", "ReplicaSetUpdated");
+const STUCK: (&str, &str, &str) = ("Progressing", "False", "ProgressDeadlineExceeded");
+
+fn deployment(pods: &Pods, conditions: &[(&str, &str, &str)]) -> Deployment {
+    let conditions: Vec<_> = conditions
+        .iter()
+        .map(|(type_, status, reason)| json!({"type": type_, "status": status, "reason": reason, "message": "quota"}))
+        .collect();
+    let Pods(wanted, existing, updated, available) = pods;
+    serde_json::from_value(json!({
+        "metadata": {"generation": 3},
+        "spec": {"replicas": wanted, "selector": {}, "template": {}},
+        "status": {
+            "observedGeneration": 3, "replicas": existing, "updatedReplicas": updated,
+            "readyReplicas": available, "availableReplicas": available, "conditions": conditions,
+        },
+    }))
+    .unwrap()
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn carried_out(deployment: Deployment, previous: &NodeAppStatus, now: i64) -> NodeAppStatus {
+    let revision = serde_json::from_value(json!({
+        "metadata": {"name": "cart-1"},
+        "revision": 1,
+        "data": {"template": {"spec": {"initContainers": [{"image": "runner:1"}]}}},
+    }))
+    .unwrap();
+    let children = Children::new(ServiceAccount::default(), revision, None, None, deployment);
+    compute(&app(7), previous, Findings::Applied(&children), at(now))
+}
+
+fn of(status: &NodeAppStatus, type_: ConditionType) -> (&str, &str) {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_.name()).unwrap();
+    (&condition.status, &condition.reason)
+}
+
+fn summary(status: &NodeAppStatus) -> [(&str, &str); 4] {
+    [ConditionType::Ready, ConditionType::Available, ConditionType::Progressing, ConditionType::Degraded]
+        .map(|type_| of(status, type_))
+}
+
+fn fresh(pods: &Pods, conditions: &[(&str, &str, &str)]) -> NodeAppStatus {
+    carried_out(deployment(pods, conditions), &NodeAppStatus::default(), 0)
+}
+
+#[test]
+fn a_new_app_is_rolling_out() {
+    let status = fresh(&Pods(2, 2, 2, 0), &[ROLLING]);
+    assert_eq!(
+        summary(&status),
+        [
+            ("False", "RollingOut"),
+            ("False", "NoInstanceAvailable"),
+            ("True", "RollingOut"),
+            ("False", "Healthy")
+        ]
+    );
+    assert_eq!(status.observed_generation, Some(7));
+    assert_eq!(status.selector.as_deref(), Some("nodeapp.dev/app=cart"));
+    assert_eq!(status.runner_image.as_deref(), Some("runner:1"));
+}
+
+#[test]
+fn an_app_is_ready_when_all_its_instances_are_of_the_current_spec_and_available() {
+    let status = fresh(&Pods(2, 2, 2, 2), &[ROLLED]);
+    assert_eq!(
+        summary(&status),
+        [
+            ("True", "AllInstancesReady"),
+            ("True", "InstancesAvailable"),
+            ("False", "Settled"),
+            ("False", "Healthy")
+        ]
+    );
+}
+
+#[test]
+fn an_old_instance_that_still_runs_is_a_rollout_under_way() {
+    let status = fresh(&Pods(2, 3, 2, 2), &[ROLLED]);
+    assert_eq!(of(&status, ConditionType::Ready), ("False", "RollingOut"));
+    assert_eq!(of(&status, ConditionType::Available), ("True", "InstancesAvailable"));
+}
+
+#[test]
+fn numbers_about_an_older_template_make_nobody_ready() {
+    let mut old = deployment(&Pods(2, 2, 2, 2), &[ROLLED]);
+    old.metadata.generation = Some(4);
+    let status = carried_out(old, &NodeAppStatus::default(), 0);
+    assert_eq!(of(&status, ConditionType::Ready), ("False", "RollingOut"));
+}
+
+#[test]
+fn a_build_that_never_gets_ready_degrades_the_app_while_old_pods_serve() {
+    let status = fresh(&Pods(2, 3, 1, 2), &[STUCK]);
+    assert_eq!(
+        summary(&status),
+        [
+            ("False", "RolloutStuck"),
+            ("True", "InstancesAvailable"),
+            ("False", "RolloutStuck"),
+            ("True", "RolloutStuck")
+        ]
+    );
+}
+
+#[test]
+fn a_used_up_quota_is_told_in_the_words_of_the_api_server() {
+    let status = fresh(&Pods(3, 1, 1, 1), &[ROLLING, ("ReplicaFailure", "True", "FailedCreate")]);
+    assert_eq!(of(&status, ConditionType::Degraded), ("True", "PodsRefused"));
+    assert!(status.conditions.iter().any(|condition| condition.message.contains("quota")));
+}
+
+#[test]
+fn an_instance_lost_after_the_rollout_is_no_rollout() {
+    let ready = fresh(&Pods(2, 2, 2, 2), &[ROLLED]);
+    let lost = carried_out(deployment(&Pods(2, 2, 2, 1), &[ROLLED]), &ready, 60);
+    assert_eq!(of(&lost, ConditionType::Degraded), ("True", "InstancesUnavailable"));
+    assert_eq!(of(&lost, ConditionType::Progressing), ("False", "Settled"));
+    let again = carried_out(deployment(&Pods(2, 2, 2, 1), &[ROLLED]), &lost, 120);
+    assert_eq!(again, lost, "and it stays so, without a write");
+}
+
+#[test]
+fn more_instances_are_scaling_and_no_rollout() {
+    let ready = fresh(&Pods(2, 2, 2, 2), &[ROLLED]);
+    let scaling = carried_out(deployment(&Pods(4, 4, 4, 2), &[ROLLED]), &NodeAppStatus::default(), 60);
+    assert_eq!(of(&scaling, ConditionType::Progressing), ("True", "Scaling"));
+    assert_eq!(of(&ready, ConditionType::Progressing), ("False", "Settled"));
+}
+
+#[test]
+fn a_stopped_app_is_ready_and_says_so() {
+    let status = fresh(&Pods(0, 0, 0, 0), &[ROLLED]);
+    assert_eq!(of(&status, ConditionType::Ready), ("True", "Stopped"));
+    assert_eq!(of(&status, ConditionType::Available), ("True", "Stopped"));
+}
+
+#[test]
+fn times_move_only_when_a_condition_flips() {
+    let first = fresh(&Pods(2, 2, 2, 1), &[ROLLING]);
+    let second = carried_out(deployment(&Pods(2, 2, 2, 1), &[ROLLING]), &first, 60);
+    assert_eq!(first, second);
+    let third = carried_out(deployment(&Pods(2, 2, 2, 2), &[ROLLED]), &second, 120);
+    let times: Vec<_> =
+        third.conditions.iter().map(|condition| condition.last_transition_time.as_str()).collect();
+    let (start, flip) = ("1970-01-01T00:00:00Z", "1970-01-01T00:02:00Z");
+    assert_eq!(times, [flip, start, flip, start, start], "Ready and Progressing flipped");
+}
+
+#[test]
+fn an_invalid_spec_says_what_is_wrong_and_that_what_runs_still_serves() {
+    let mut problems = Problems::default();
+    problems.add("spec.port", "must be a port");
+    let running = deployment(&Pods(2, 2, 2, 2), &[ROLLED]);
+    let previous = fresh(&Pods(2, 2, 2, 2), &[ROLLED]);
+    let status = compute(&app(8), &previous, Findings::Invalid(&problems, Some(&running)), at(9));
+    assert_eq!(of(&status, ConditionType::Valid), ("False", "InvalidSpec"));
+    assert_eq!(of(&status, ConditionType::Ready), ("False", "InvalidSpec"));
+    assert_eq!(of(&status, ConditionType::Available), ("True", "InstancesAvailable"));
+    assert_eq!(of(&status, ConditionType::Degraded), ("False", "Healthy"));
+    assert_eq!((status.observed_generation, status.ready_replicas), (Some(8), 2));
+    assert_eq!(status.revision, previous.revision, "that is what runs");
+}
+
+#[test]
+fn a_taken_name_is_named_with_the_way_out() {
+    let taken = [Taken { kind: "Service", name: "cart".into(), holder: "belongs to Ingress legacy".into() }];
+    let status = compute(&app(1), &NodeAppStatus::default(), Findings::Taken(&taken, None), at(0));
+    assert_eq!(of(&status, ConditionType::Valid), ("False", "NameTaken"));
+    assert_eq!(of(&status, ConditionType::Degraded), ("True", "NameTaken"));
+    assert!(
+        status.conditions[0].message.contains("Service cart exists and belongs to Ingress legacy; delete")
+    );
+}
+
+#[test]
+fn a_refused_object_degrades_an_app_whose_spec_is_valid() {
+    let findings = Findings::Refused("cannot apply Deployment cart: exceeded quota", None);
+    let status = compute(&app(1), &NodeAppStatus::default(), findings, at(0));
+    assert_eq!(of(&status, ConditionType::Valid), ("True", "Accepted"));
+    assert_eq!(of(&status, ConditionType::Degraded), ("True", "ApplyRefused"));
+    assert_eq!(of(&status, ConditionType::Ready), ("False", "ApplyRefused"));
+}

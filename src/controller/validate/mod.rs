@@ -80,7 +80,10 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let memory = memory::plan(&app.spec, &mut problems);
     let writable_paths = writable_paths(&app.spec, &mut problems);
     let runner = runner::config(&name, &app.spec, port, memory.restart_above, &mut problems);
-    let owner = app.controller_owner_ref(&());
+    // A foreground deletion waits for the children.
+    let owner = app
+        .controller_owner_ref(&())
+        .map(|owner| OwnerReference { block_owner_deletion: Some(true), ..owner });
     if owner.is_none() {
         problems.add("metadata.uid", "is missing");
     }

@@ -1,0 +1,167 @@
+//! What the API server itself refuses, and with which words; and what only the
+//! operator can see.
+
+use nodeapp_testkit::{Tier, story};
+use serde_json::{Value, json};
+
+use crate::support::{Operator, Tap, app, condition, install, reported, settled, versions};
+
+/// A change to a good spec, and what the answer must hold: the field and the
+/// right form.
+#[allow(clippy::too_many_lines)] // A table.
+fn refusals() -> Vec<(Value, [&'static str; 2])> {
+    vec![
+        (json!({"killTimeout": "8 s"}), ["spec.killTimeout", "must be whole milliseconds such as 8000"]),
+        (json!({"listenTimeout": "8d"}), ["spec.listenTimeout", "ms, s, m or h such as 8s"]),
+        (json!({"minUptime": -1}), ["spec.minUptime", "must be whole milliseconds"]),
+        (json!({"restartDelay": "1.5s"}), ["spec.restartDelay", "must be whole milliseconds"]),
+        (json!({"drainDelay": 5}), ["spec.drainDelay", "must be a whole number with its unit"]),
+        (json!({"drainTimeout": "5"}), ["spec.drainTimeout", "must be a whole number with its unit"]),
+        (
+            json!({"maxMemoryRestart": "512Mi"}),
+            ["spec.maxMemoryRestart", "binary unit K, M or G such as 512M"],
+        ),
+        (json!({"maxMemoryRestart": 0}), ["spec.maxMemoryRestart", "must be whole bytes"]),
+        (json!({"logRotate": {"maxSize": "10MB"}}), ["spec.logRotate.maxSize", "such as 512M"]),
+        (json!({"instances": -1}), ["spec.instances", "greater than or equal to 0"]),
+        (json!({"image": ""}), ["spec.image", "at least 1 chars long"]),
+        (json!({"image": "a b"}), ["spec.image", "should match"]),
+        (json!({"script": null}), ["spec", "set exactly one of script"]),
+        (json!({"command": ["npm", "start"]}), ["spec", "set exactly one of script"]),
+        (
+            json!({"script": null, "command": ["a"], "nodeArgs": ["--inspect"]}),
+            ["spec", "nodeArgs needs script"],
+        ),
+        (json!({"restartDelay": 1, "expBackoffRestartDelay": 1}), ["spec", "set only one of restartDelay"]),
+        (json!({"port": 0}), ["spec.port", "greater than or equal to 1"]),
+        (json!({"port": 65536}), ["spec.port", "less than or equal to 65535"]),
+        (json!({"port": 9615}), ["spec.port", "belongs to the runner"]),
+        (json!({"port": "http"}), ["spec.port", "expected numeric"]),
+        (json!({"env": [{"name": "1A"}]}), ["spec.env[0].name", "does not start with a digit"]),
+        (json!({"env": [{"name": "A B"}]}), ["spec.env[0].name", "letters, digits"]),
+        (json!({"env": [{"name": "NODEAPP_X"}]}), ["spec.env[0].name", "belong to the operator"]),
+        (json!({"env": [{"name": "A"}, {"name": "A"}]}), ["spec.env", "Duplicate value"]),
+        (
+            json!({"env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}),
+            ["spec.env[0]", "either value or valueFrom"],
+        ),
+        (
+            json!({"env": [{"name": "A", "valueFrom": {}}]}),
+            ["spec.env[0].valueFrom", "exactly one of secretKeyRef"],
+        ),
+        (
+            json!({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]}),
+            ["spec.env[0].valueFrom.fieldRef.fieldPath", "must be metadata.name"],
+        ),
+        (json!({"envFrom": [{}]}), ["spec.envFrom[0]", "exactly one of secretRef and configMapRef"]),
+        (json!({"killSignal": "SIGFOO"}), ["spec.killSignal", "supported values: \"SIGINT\""]),
+        (json!({"probes": {"liveness": {}}}), ["spec.probes.liveness", "exactly one of http, tcp and exec"]),
+        (
+            json!({"probes": {"startup": {"tcp": {}, "successThreshold": 2}}}),
+            ["spec.probes", "startup.successThreshold must be 1"],
+        ),
+        (
+            json!({"probes": {"readiness": {"tcp": {}, "period": 10}}}),
+            ["spec.probes.readiness.period", "must be a whole number with its unit"],
+        ),
+        (
+            json!({"resources": {"limits": {"memory": "1 Gi"}}}),
+            ["spec.resources.limits.memory", "should match"],
+        ),
+        (json!({"writablePaths": ["cache"]}), ["spec.writablePaths[0]", "should match"]),
+        (json!({"instance": 3}), ["spec.instance", "field not declared in schema"]),
+    ]
+}
+
+#[test]
+fn a_bad_spec_is_refused_with_the_field_and_the_right_form() {
+    story(Tier::Apiserver, |namespace| async move {
+        install().await?;
+        for (change, words) in refusals() {
+            let answer = namespace.apply(&app("shop", &change)).await;
+            let Err(error) = answer else { panic!("{change} was taken") };
+            let text = format!("{error:#}");
+            for word in words {
+                assert!(text.contains(word), "{change}: `{word}` is not in: {text}");
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_name_that_cannot_be_a_service_is_refused() {
+    story(Tier::Apiserver, |namespace| async move {
+        install().await?;
+        for name in ["1shop", "a.b", &"a".repeat(64)] {
+            let Err(error) = namespace.apply(&app(name, &json!({}))).await else {
+                panic!("{name} was taken")
+            };
+            let text = format!("{error:#}");
+            assert!(text.contains("metadata.name names the Service too"), "{text}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_invalid_spec_says_everything_at_once_and_what_runs_is_left_as_it_is() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&app("shop", &json!({}))).await?;
+        let mut before = settled(&namespace, "shop").await?;
+        // All things that the rules of the schema cannot see.
+        let change = json!({
+            "image": "registry.example/shop:2",
+            "instances": 7,
+            "maxMemoryRestart": "512M",
+            "resources": {"limits": {"memory": "512Mi"}, "requests": {"memory": "1Gi"}},
+            "env": [{"name": "PORT", "value": "8080"}],
+            "writablePaths": ["/nodeapp/bin"],
+        });
+        namespace.apply(&app("shop", &change)).await?;
+        let app = reported(&namespace, "shop", "False").await?;
+        let valid = condition(&app, "Valid");
+        assert_eq!(valid["reason"], "InvalidSpec");
+        let message = valid["message"].as_str().unwrap_or_default();
+        for words in [
+            "spec.maxMemoryRestart: 512M is above 90 %",
+            "spec.resources.requests.memory: 1Gi is more than the limit 512Mi",
+            "spec.env[0].value: PORT is 8080 here but spec.port is 3000",
+            "spec.writablePaths[0]: must not lie under /nodeapp",
+            "What runs is left as it is",
+        ] {
+            assert!(message.contains(words), "`{words}` is not in: {message}");
+        }
+        assert_eq!(condition(&app, "Ready")["status"], "False");
+        let mut after = versions(&namespace, "shop").await?;
+        before.remove("NodeApp");
+        after.remove("NodeApp");
+        assert_eq!(before, after);
+        let events = namespace
+            .eventually("an Event tells of it", crate::support::SOON, async || {
+                let events = namespace.list("Event").await?;
+                let told: Vec<_> =
+                    events.into_iter().filter(|event| event["reason"] == "InvalidSpec").collect();
+                anyhow::ensure!(!told.is_empty(), "no Event");
+                Ok(told)
+            })
+            .await?;
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0]["type"], "Warning");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_corrected_spec_is_carried_out() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&app("shop", &json!({"env": [{"name": "PORT", "value": "1"}]}))).await?;
+        reported(&namespace, "shop", "False").await?;
+        assert!(namespace.list("Deployment").await?.is_empty());
+        namespace.apply(&app("shop", &json!({}))).await?;
+        reported(&namespace, "shop", "True").await?;
+        settled(&namespace, "shop").await.map(drop)
+    });
+}

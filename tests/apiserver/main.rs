@@ -1,0 +1,13 @@
+//! The operator against a real API server, without nodes: what is accepted and
+//! refused, what is written and when nothing is, and what survives.
+//!
+//! Skipped unless `NODEAPP_APISERVER_KUBECONFIG` names a control plane of etcd,
+//! kube-apiserver and kube-controller-manager; `cargo xtask test` makes one.
+
+mod bad_input;
+mod children;
+mod definition;
+mod interrupted;
+mod others;
+mod rights;
+mod support;

@@ -1,0 +1,157 @@
+//! The operator's rights: enough, and none too many.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use nodeapp_operator::health::Health;
+use nodeapp_operator::permissions::TABLE;
+use nodeapp_operator::startup;
+use nodeapp_testkit::{Namespace, Tier, story};
+use serde_json::json;
+
+use crate::support::{
+    Call, Operator, SOON, Tap, USER, admin, app, apply, install, operator_client, reported, settled,
+};
+
+/// What everyone who is logged in may do, given by Kubernetes itself.
+const GIVEN_TO_ALL: &[(&str, &str, &str)] = &[("authorization.k8s.io", "selfsubjectrulesreviews", "create")];
+
+fn in_table(call: &Call) -> bool {
+    let given = |(group, resource, verb): &(&str, &str, &str)| {
+        (*group, *resource, *verb) == (call.group.as_str(), call.resource.as_str(), call.verb.as_str())
+    };
+    GIVEN_TO_ALL.iter().any(given)
+        || TABLE.iter().any(|row| {
+            row.group == call.group
+                && row.resource == call.resource
+                && row.verbs.contains(&call.verb.as_str())
+        })
+}
+
+/// The table has a verb for creating by server-side apply, which the authorizer
+/// asks for besides `patch` although no call looks like a creation.
+fn expected_calls() -> BTreeSet<Call> {
+    let mut expected = BTreeSet::new();
+    for row in TABLE {
+        let applied = row.verbs.contains(&"patch") && row.resource != "events";
+        for verb in row.verbs {
+            let unproved = row.unproved.iter().any(|(unproved, _)| unproved == verb);
+            let hidden = applied && *verb == "create";
+            if !(unproved || hidden) {
+                expected.insert(Call {
+                    group: row.group.to_owned(),
+                    resource: row.resource.to_owned(),
+                    verb: (*verb).to_owned(),
+                });
+            }
+        }
+    }
+    expected
+}
+
+/// A life in which everything happens that can.
+async fn live_through_everything(namespace: &Namespace) -> Result<()> {
+    namespace.apply(&app("shop", &json!({}))).await?;
+    settled(namespace, "shop").await?;
+    // Service and budget go.
+    namespace.apply(&app("shop", &json!({"port": null, "instances": 1}))).await?;
+    reported(namespace, "shop", "True").await?;
+    // More history than is kept.
+    for round in 0..11 {
+        namespace.apply(&app("shop", &json!({"args": [round.to_string()]}))).await?;
+        reported(namespace, "shop", "True").await?;
+    }
+    // The same trouble twice is one Event that is counted up.
+    for valid in ["False", "True", "False"] {
+        let env = json!([{"name": "PORT", "value": if valid == "True" { "3000" } else { "1" }}]);
+        namespace.apply(&app("shop", &json!({"env": env}))).await?;
+        reported(namespace, "shop", valid).await?;
+    }
+    // A name that is taken makes the operator look who has it.
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "other"}});
+    namespace.apply(&account).await?;
+    namespace.apply(&app("other", &json!({}))).await?;
+    reported(namespace, "other", "False").await.map(drop)
+}
+
+#[test]
+fn every_call_is_in_the_table_and_every_row_is_used() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start(&namespace, &tap).await?;
+        live_through_everything(&namespace).await?;
+        let expected = expected_calls();
+        namespace
+            .eventually("every row of the table was used", SOON, async || {
+                let calls: BTreeSet<Call> = tap.calls().into_iter().collect();
+                let unused: Vec<_> = expected.difference(&calls).collect();
+                ensure!(unused.is_empty(), "{unused:?}");
+                Ok(())
+            })
+            .await?;
+        let too_much: BTreeSet<_> = tap.calls().into_iter().filter(|call| !in_table(call)).collect();
+        assert!(too_much.is_empty(), "not in the table: {too_much:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn missing_rights_are_named_and_found_again() {
+    story(Tier::Apiserver, |namespace| async move {
+        install().await?;
+        let health = Health::new(&[]);
+        let client = operator_client(&Tap::default()).await?;
+        startup::wait_until_ready(&client, &health).await;
+        assert!(health.missing().is_empty(), "{:?}", health.missing());
+
+        // Someone without any.
+        let nobody = format!("{USER}-without-rights");
+        let mut config = client_config().await?;
+        config.auth_info.impersonate = Some(nobody.clone());
+        let poor = kube::Client::try_from(config)?;
+        let looking = async {
+            startup::wait_until_ready(&poor, &health).await;
+        };
+        let given = async {
+            namespace
+                .eventually("what is missing is named", SOON, async || {
+                    let missing = health.missing();
+                    let words = "the right to create, get, list, patch, watch deployments.apps";
+                    ensure!(missing.iter().any(|missing| missing == words), "{missing:?}");
+                    Ok(())
+                })
+                .await?;
+            bind(&nobody).await
+        };
+        let ((), given) = tokio::join!(looking, given);
+        given?;
+        assert!(health.missing().is_empty(), "{:?}", health.missing());
+        unbind(&nobody).await
+    });
+}
+
+async fn client_config() -> Result<kube::Config> {
+    let path = std::env::var(Tier::Apiserver.variable())?;
+    let kubeconfig = kube::config::Kubeconfig::read_from(path)?;
+    Ok(kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await?)
+}
+
+const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+
+async fn bind(user: &str) -> Result<()> {
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": user},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "nodeapp-operator"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    });
+    let client = admin(&Tap::default()).await?;
+    apply(&client, &format!("{BINDINGS}/{user}"), &binding).await.map(drop)
+}
+
+async fn unbind(user: &str) -> Result<()> {
+    let request = http::Request::delete(format!("{BINDINGS}/{user}")).body(Vec::new())?;
+    admin(&Tap::default()).await?.request::<serde_json::Value>(request).await?;
+    Ok(())
+}

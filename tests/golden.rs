@@ -1,0 +1,75 @@
+//! What apps become, object by object, as text that a review can read.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test golden` writes the files anew. A changed
+//! pod template reaches running apps only when their spec changes; that is what
+//! revisions are for.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use nodeapp_operator::controller::desired::{Children, Settings, desired};
+use nodeapp_operator::controller::validate::validate;
+use nodeapp_operator::crd::NodeApp;
+use serde::Serialize;
+use serde_json::Value;
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn yaml(object: &impl Serialize) -> Result<String> {
+    // Through JSON, which sorts the keys.
+    let object: Value = serde_json::to_value(object)?;
+    Ok(serde_saphyr::to_string(&object)?)
+}
+
+/// All children of an app, in the order in which they are applied.
+fn render(app: &str) -> Result<String> {
+    let mut app: NodeApp = serde_saphyr::from_str(app)?;
+    app.metadata.namespace = Some("storefront".to_owned());
+    app.metadata.uid = Some("0b6f5a0e-8d2c-4a43-9a35-3e1f6f1a2b3c".to_owned());
+    let valid = validate(&app).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+    let settings = Settings { runner_image: "registry.example/nodeapp-runner:9.9.9".to_owned() };
+    let Children { service_account, revision, service, disruption_budget, deployment, .. } =
+        desired(&valid, &[], &settings);
+    let documents = [
+        Some(yaml(&service_account)?),
+        Some(yaml(&revision)?),
+        service.as_ref().map(yaml).transpose()?,
+        disruption_budget.as_ref().map(yaml).transpose()?,
+        Some(yaml(&deployment)?),
+    ];
+    Ok(documents.into_iter().flatten().collect::<Vec<_>>().join("---\n"))
+}
+
+fn compare(name: &str) -> Result<()> {
+    let app = std::fs::read_to_string(file(&format!("{name}.nodeapp.yaml")))?;
+    let rendered = render(&app)?;
+    let path = file(&format!("{name}.children.yaml"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, rendered)?;
+        return Ok(());
+    }
+    let expected = std::fs::read_to_string(&path)
+        .with_context(|| format!("{}; UPDATE_GOLDEN=1 writes it", path.display()))?;
+    for (number, (expected, rendered)) in expected.lines().zip(rendered.lines()).enumerate() {
+        assert_eq!(expected, rendered, "line {} of {}", number + 1, path.display());
+    }
+    assert_eq!(expected.lines().count(), rendered.lines().count(), "{}", path.display());
+    Ok(())
+}
+
+#[test]
+fn a_minimal_app() -> Result<()> {
+    compare("minimal")
+}
+
+#[test]
+fn an_app_with_every_field() -> Result<()> {
+    compare("full")
+}
+
+#[test]
+fn a_worker_without_a_port() -> Result<()> {
+    compare("worker")
+}

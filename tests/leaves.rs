@@ -1,0 +1,270 @@
+//! Every field of the API has an effect: a table with two values for each leaf of
+//! the schema, which must lead to different children. A leaf without a row fails,
+//! and so does a row without a leaf.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nodeapp_operator::controller::desired::{Children, Settings, desired};
+use nodeapp_operator::controller::validate::validate;
+use nodeapp_operator::crd::{self, NodeApp};
+use serde_json::{Value, json};
+
+/// Paths of all leaves: lists of objects as `env[]`, maps as `requests.*`.
+fn leaves() -> BTreeSet<String> {
+    let crd = serde_json::to_value(crd::definition()).unwrap();
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let mut leaves = BTreeSet::new();
+    walk("", spec, &mut leaves);
+    leaves
+}
+
+fn walk(path: &str, schema: &Value, leaves: &mut BTreeSet<String>) {
+    if let Some(properties) = schema["properties"].as_object() {
+        for (name, below) in properties {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            walk(&path, below, leaves);
+        }
+    } else if schema["items"].is_object() {
+        walk(&format!("{path}[]"), &schema["items"], leaves);
+    } else if schema["additionalProperties"].is_object() {
+        walk(&format!("{path}.*"), &schema["additionalProperties"], leaves);
+    } else {
+        leaves.insert(path.to_owned());
+    }
+}
+
+/// Puts a value at a path into a spec.
+fn put(spec: &mut Value, path: &str, value: &Value) {
+    let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
+    let (name, list) = head.strip_suffix("[]").map_or((head, false), |name| (name, true));
+    let slot = &mut spec[name];
+    let slot = if list {
+        if !slot.is_array() {
+            *slot = json!([null]);
+        }
+        &mut slot[0]
+    } else {
+        slot
+    };
+    match rest {
+        Some("*") => *slot = json!({ value["key"].as_str().unwrap(): value["value"] }),
+        Some(rest) => {
+            if !slot.is_object() {
+                *slot = json!({});
+            }
+            put(slot, rest, value);
+        }
+        None => *slot = value.clone(),
+    }
+}
+
+/// A spec that a leaf makes sense in, and two values of the leaf.
+struct Row {
+    leaf: &'static str,
+    around: Value,
+    values: [Value; 2],
+}
+
+fn row(leaf: &'static str, one: Value, other: Value) -> Row {
+    Row { leaf, around: json!({}), values: [one, other] }
+}
+
+fn within(leaf: &'static str, around: Value, one: Value, other: Value) -> Row {
+    Row { leaf, around, values: [one, other] }
+}
+
+fn top_level() -> Vec<Row> {
+    let quantity = |name: &str, value: &str| json!({"key": name, "value": value});
+    vec![
+        row("image", json!("a:1"), json!("a:2")),
+        row("script", json!("a.js"), json!("b.js")),
+        within("command[]", json!({"script": null}), json!("a"), json!("b")),
+        row("args[]", json!("a"), json!("b")),
+        row("nodeArgs[]", json!("--a"), json!("--b")),
+        row("cwd", json!("/a"), json!("/b")),
+        row("instances", json!(1), json!(2)),
+        row("port", json!(1), json!(2)),
+        row("waitReady", json!(false), json!(true)),
+        row("listenTimeout", json!("1s"), json!("2s")),
+        row("killTimeout", json!(1000), json!(2000)),
+        row("killSignal", json!("SIGINT"), json!("SIGTERM")),
+        row("drainDelay", json!("1s"), json!("2s")),
+        row("drainTimeout", json!("1s"), json!("2s")),
+        row("minUptime", json!(1), json!(2)),
+        row("maxRestarts", json!(1), json!(2)),
+        row("restartDelay", json!(1), json!(2)),
+        row("expBackoffRestartDelay", json!(1), json!(2)),
+        row("maxMemoryRestart", json!("100M"), json!("200M")),
+        row("resources.requests.*", quantity("cpu", "1m"), quantity("cpu", "2m")),
+        row("resources.limits.*", quantity("cpu", "1"), quantity("cpu", "2")),
+        row("logRotate.maxSize", json!("1M"), json!("2M")),
+        row("logRotate.retain", json!(1), json!(2)),
+        row("logRotate.compress", json!(false), json!(true)),
+        row("writablePaths[]", json!("/a"), json!("/b")),
+    ]
+}
+
+fn env() -> Vec<Row> {
+    let named = || json!({"env": [{"name": "A"}]});
+    let secret = || json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]});
+    let config =
+        || json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "s", "key": "k"}}}]});
+    let resource =
+        || json!({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}]});
+    let from = |kind: &str| json!({"envFrom": [{ kind: {"name": "s"} }]});
+    vec![
+        row("env[].name", json!("A"), json!("B")),
+        within("env[].value", named(), json!("1"), json!("2")),
+        within("env[].valueFrom.secretKeyRef.name", secret(), json!("a"), json!("b")),
+        within("env[].valueFrom.secretKeyRef.key", secret(), json!("a"), json!("b")),
+        within("env[].valueFrom.secretKeyRef.optional", secret(), json!(false), json!(true)),
+        within("env[].valueFrom.configMapKeyRef.name", config(), json!("a"), json!("b")),
+        within("env[].valueFrom.configMapKeyRef.key", config(), json!("a"), json!("b")),
+        within("env[].valueFrom.configMapKeyRef.optional", config(), json!(false), json!(true)),
+        within("env[].valueFrom.fieldRef.fieldPath", named(), json!("metadata.name"), json!("metadata.uid")),
+        within(
+            "env[].valueFrom.resourceFieldRef.resource",
+            resource(),
+            json!("limits.cpu"),
+            json!("requests.cpu"),
+        ),
+        within("env[].valueFrom.resourceFieldRef.divisor", resource(), json!("1"), json!("1m")),
+        within("envFrom[].prefix", from("secretRef"), json!("A_"), json!("B_")),
+        within("envFrom[].secretRef.name", from("secretRef"), json!("a"), json!("b")),
+        within("envFrom[].secretRef.optional", from("secretRef"), json!(false), json!(true)),
+        within("envFrom[].configMapRef.name", from("configMapRef"), json!("a"), json!("b")),
+        within("envFrom[].configMapRef.optional", from("configMapRef"), json!(false), json!(true)),
+    ]
+}
+
+fn probes() -> Vec<Row> {
+    let fields: [(&str, Value, [Value; 2]); 10] = [
+        ("http.path", json!({"http": {}}), [json!("/a"), json!("/b")]),
+        ("http.port", json!({"http": {}}), [json!(1), json!(2)]),
+        (
+            "http.headers[].name",
+            json!({"http": {"headers": [{"name": "A", "value": "1"}]}}),
+            [json!("A"), json!("B")],
+        ),
+        (
+            "http.headers[].value",
+            json!({"http": {"headers": [{"name": "A", "value": "1"}]}}),
+            [json!("1"), json!("2")],
+        ),
+        ("tcp.port", json!({"tcp": {}}), [json!(1), json!(2)]),
+        ("exec.command[]", json!({"exec": {"command": ["a"]}}), [json!("a"), json!("b")]),
+        ("initialDelay", json!({"tcp": {}}), [json!("1s"), json!("2s")]),
+        ("period", json!({"tcp": {}}), [json!("1s"), json!("2s")]),
+        ("timeout", json!({"tcp": {}}), [json!("1s"), json!("2s")]),
+        ("failureThreshold", json!({"tcp": {}}), [json!(1), json!(2)]),
+    ];
+    let mut rows = Vec::new();
+    for kind in ["readiness", "liveness", "startup"] {
+        for (field, around, values) in fields.clone() {
+            let leaf: &'static str = format!("probes.{kind}.{field}").leak();
+            rows.push(Row { leaf, around: json!({"port": 3000, "probes": { kind: around }}), values });
+        }
+        // Above 1 only readiness takes it; the rule is in the schema.
+        let leaf: &'static str = format!("probes.{kind}.successThreshold").leak();
+        let around = json!({"port": 3000, "probes": { kind: {"tcp": {}} }});
+        rows.push(Row { leaf, around, values: [json!(1), json!(2)] });
+    }
+    rows
+}
+
+fn merge(target: &mut Value, change: &Value) {
+    let Value::Object(change) = change else {
+        *target = change.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in change {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(key);
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
+}
+
+/// The children of a spec, without the record of the spec itself, which differs
+/// for any two specs.
+fn children(row: &Row, value: &Value) -> String {
+    let mut spec = json!({"image": "a:1", "script": "a.js"});
+    merge(&mut spec, &row.around);
+    put(&mut spec, row.leaf, value);
+    let app = json!({
+        "apiVersion": "nodeapp.dev/v1alpha1",
+        "kind": "NodeApp",
+        "metadata": {"name": "cart", "namespace": "storefront", "uid": "u"},
+        "spec": spec,
+    });
+    let app: NodeApp = serde_json::from_value(app).unwrap_or_else(|error| panic!("{}: {error}", row.leaf));
+    let valid = validate(&app).unwrap_or_else(|problems| panic!("{}: {problems}", row.leaf));
+    let settings = Settings { runner_image: "runner:1".to_owned() };
+    let Children { service_account, revision: _, service, disruption_budget, deployment, .. } =
+        desired(&valid, &[], &settings);
+    serde_json::to_string(&(service_account, service, disruption_budget, deployment)).unwrap()
+}
+
+#[test]
+fn every_field_changes_what_is_made() {
+    let rows: Vec<Row> = [top_level(), env(), probes()].into_iter().flatten().collect();
+    for row in &rows {
+        let [one, other] = &row.values;
+        assert_ne!(children(row, one), children(row, other), "{} has no effect", row.leaf);
+    }
+    let known: BTreeSet<String> = rows.iter().map(|row| row.leaf.to_owned()).collect();
+    let leaves = leaves();
+    let without_row: Vec<_> = leaves.difference(&known).collect();
+    let without_leaf: Vec<_> = known.difference(&leaves).collect();
+    assert!(without_row.is_empty(), "give these a row: {without_row:?}");
+    assert!(without_leaf.is_empty(), "these are no fields any more: {without_leaf:?}");
+}
+
+#[test]
+fn every_field_says_what_it_is() {
+    fn walk(path: &str, schema: &Value, mute: &mut Vec<String>) {
+        if schema["description"].as_str().is_none_or(|text| text.len() < 5) {
+            mute.push(path.to_owned());
+        }
+        for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+            walk(&format!("{path}.{name}"), below, mute);
+        }
+        for (name, below) in schema["items"]["properties"].as_object().into_iter().flatten() {
+            walk(&format!("{path}[].{name}"), below, mute);
+        }
+    }
+    let crd = serde_json::to_value(crd::definition()).unwrap();
+    let mut mute = Vec::new();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    for part in ["spec", "status"] {
+        walk(part, &schema["properties"][part], &mut mute);
+    }
+    assert_eq!(mute, Vec::<String>::new());
+}
+
+#[test]
+fn defaults_in_the_schema_are_the_defaults_of_the_code() {
+    fn walk(path: &str, schema: &Value, found: &mut BTreeMap<String, Value>) {
+        if !schema["default"].is_null() {
+            found.insert(path.to_owned(), schema["default"].clone());
+        }
+        for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+            walk(&format!("{path}.{name}"), below, found);
+        }
+    }
+    let crd = serde_json::to_value(crd::definition()).unwrap();
+    let mut found = BTreeMap::new();
+    walk("", &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut found);
+    let status =
+        [".status.availableReplicas", ".status.readyReplicas", ".status.replicas", ".status.updatedReplicas"];
+    let mut expected: BTreeMap<String, Value> =
+        status.into_iter().map(|path| (path.to_owned(), json!(0))).collect();
+    expected.insert(".spec.instances".to_owned(), json!(crd::defaults::instances()));
+    assert_eq!(found, expected);
+}
