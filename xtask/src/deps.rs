@@ -44,7 +44,6 @@ pub(crate) const CLUSTER: &[Need] = &[
 
 /// What the images are made of.
 pub(crate) const IMAGES: &[Need] = &[
-    // Not the static one, whose `wget` and `nslookup` crash on names.
     need("busybox", "busybox"),
     need("redis-server", "redis-server"),
     need("ldd", "libc-bin"),
