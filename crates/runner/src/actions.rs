@@ -131,7 +131,7 @@ impl Supervisor {
         }
     }
 
-    /// Clients are refused from here on.
+    /// No process will come any more: clients are refused instead of waiting.
     pub(crate) fn refuse(&self) {
         if let Some(held) = &self.held {
             held.refuse();

@@ -78,10 +78,14 @@ impl Held {
     }
 
     /// Ends the listening for everybody, so that clients are refused instead of
-    /// waiting for a process that will not come.
+    /// waiting for a process that will not come. A later process may listen again.
     pub(crate) fn refuse(&self) {
         for socket in &self.sockets {
-            let _ = rustix::net::shutdown(&socket.bound, Shutdown::Read);
+            // Only while it listens: otherwise the mark of the shutdown stays, and
+            // connections of a later listener would be born with it.
+            if sockopt::socket_acceptconn(&socket.bound).unwrap_or(false) {
+                let _ = rustix::net::shutdown(&socket.bound, Shutdown::Read);
+            }
         }
     }
 }

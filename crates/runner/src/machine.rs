@@ -135,9 +135,15 @@ impl Machine {
         matches!(&self.state, State::Stopping { end: Some(_), .. })
     }
 
-    /// Whether the app has its stop signal.
-    pub(crate) fn signalled(&self) -> bool {
-        matches!(&self.state, State::Stopping { step: Step::Signalled { .. } | Step::Killed { .. }, .. })
+    /// Whether no connection is taken any more, and no process follows that would.
+    pub(crate) fn turns_away(&self) -> bool {
+        match &self.state {
+            State::Stopping { step, goal, .. } => {
+                !matches!(step, Step::Delay { .. }) && !matches!(goal, Goal::Restart(_))
+            }
+            State::Stopped { .. } | State::Left => true,
+            _ => false,
+        }
     }
 
     /// Unstable ends that count.

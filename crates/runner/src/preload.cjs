@@ -179,7 +179,11 @@ function runnerChannel(drain) {
 
 function obey(order, drain, channel) {
   if (order === 'drain') announce(drain, channel);
-  else if (order === 'close') stopListening(drain, channel);
+  else if (order === 'close') {
+    announce(drain, channel);
+    // Two turns later, so that what has come by now is still accepted.
+    return void setImmediate(setImmediate, guarded(stopListening), drain, channel);
+  }
   else if (order === 'idle') setImmediate(closeIdle, drain, channel);
   // The app's own handler decides from here on: it may want the loop to run dry.
   // A moment later, because a process that is ending no longer calls handlers.
@@ -197,9 +201,10 @@ function announce(drain, channel) {
 }
 
 function stopListening(drain, channel) {
-  announce(drain, channel);
   drain.closed = true;
   for (const listener of drain.listeners) listener.stop();
+  drain.seen = 'close';
+  channel.reportNow();
   // Connections that end say nothing: they are counted instead.
   setInterval(channel.reportNow, SETTLE_MS).unref();
 }
@@ -295,7 +300,12 @@ function watchListening(drain, channel, pools) {
     if (options.signal) adopted.signal = options.signal;
     const rest = backlog ? [Number(backlog)] : [];
     if (typeof callback === 'function') rest.push(callback);
-    return plainListen.call(this, adopted, ...rest);
+    try {
+      return plainListen.call(this, adopted, ...rest);
+    } catch (error) {
+      giveBack(pools, chosen.pool);
+      throw error;
+    }
   };
   shareWithClusterWorkers(net, pools);
 }

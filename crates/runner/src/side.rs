@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 
 use crate::lines::LineReader;
 use crate::machine::Now;
+use crate::procfs::Reach;
 
 /// More processes than this share the runner's attention with nobody.
 const MAX_CONNECTIONS: usize = 256;
@@ -71,6 +73,15 @@ struct Peer {
     in_flight: u64,
     open: u64,
     seen: Option<String>,
+    listeners: Vec<Listener>,
+}
+
+/// A server that listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Listener {
+    port: u16,
+    adopted: bool,
+    reach: Reach,
 }
 
 /// All processes of the app that serve something.
@@ -105,7 +116,8 @@ impl SideChannel {
                 continue;
             }
             let reader = LineReader::new(MAX_LINE);
-            let mut peer = Peer { stream, reader, in_flight: 0, open: 0, seen: None };
+            let listeners = vec![];
+            let mut peer = Peer { stream, reader, in_flight: 0, open: 0, seen: None, listeners };
             if let Some((order, _)) = self.order {
                 tell(&mut peer, order);
             }
@@ -114,22 +126,29 @@ impl SideChannel {
         }
     }
 
-    /// Reads from one process; messages other than `Load` are handed on.
-    pub(crate) fn read(&mut self, id: u64, mut on: impl FnMut(Message)) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let mut load = None;
-        let open = peer.reader.read(&peer.stream, |line| match serde_json::from_slice(line) {
-            Ok(Message::Load { in_flight, open, seen }) => load = Some((in_flight, open, seen)),
-            Ok(message) => on(message),
-            // A newer preload may say more.
-            Err(_) => {}
-        });
-        if let Some((in_flight, open, seen)) = load {
-            (peer.in_flight, peer.open, peer.seen) = (in_flight, open, seen);
+    /// Reads from one process; true if what listens may have changed.
+    pub(crate) fn read(&mut self, id: u64, mut on: impl FnMut(&Message)) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let mut messages: Vec<Message> = vec![];
+        // What cannot be read is said by a newer preload.
+        let open = peer.reader.read(&peer.stream, |line| messages.extend(serde_json::from_slice(line).ok()));
+        let mut changed = false;
+        for message in messages {
+            on(&message);
+            changed |= peer.take(message);
         }
         if !matches!(open, Ok(true)) {
             self.peers.remove(&id);
+            changed = true;
         }
+        changed
+    }
+
+    /// Who can connect to a port by all that the processes say, and whether it
+    /// is the runner's socket.
+    pub(crate) fn listening(&self, port: u16) -> (Reach, bool) {
+        let listeners = self.peers.values().flat_map(|peer| &peer.listeners).filter(|one| one.port == port);
+        listeners.fold((Reach::Nobody, false), |all, one| (all.0.max(one.reach), all.1 || one.adopted))
     }
 
     /// Sends an order to all; one that cannot be told is not listening anyway.
@@ -168,6 +187,32 @@ impl SideChannel {
     /// When silence is taken for an answer.
     pub(crate) fn deadline(&self) -> Option<Now> {
         self.order.map(|(_, at)| at.saturating_add(REACTION))
+    }
+}
+
+impl Peer {
+    /// True if what listens may have changed.
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Hello {} => false,
+            Message::Load { in_flight, open, seen } => {
+                (self.in_flight, self.open, self.seen) = (in_flight, open, seen);
+                false
+            }
+            Message::Listening { port, host, adopted, .. } => {
+                let loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+                let reach = if loopback { Reach::Loopback } else { Reach::Others };
+                self.listeners.push(Listener { port, adopted, reach });
+                true
+            }
+            Message::Closed { port, adopted } => {
+                let is_it = |one: &Listener| one.port == port && one.adopted == adopted;
+                if let Some(at) = self.listeners.iter().position(is_it) {
+                    self.listeners.swap_remove(at);
+                }
+                true
+            }
+        }
     }
 }
 
@@ -216,6 +261,30 @@ mod tests {
         side.reset();
         assert_eq!(side.in_flight(), None);
         assert_eq!(side.settled(s(12)), None);
+    }
+
+    #[test]
+    fn a_worker_that_goes_does_not_take_the_others_port_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("side.sock");
+        let mut side = SideChannel::bind(&path).unwrap();
+        let mut primary = UnixStream::connect(&path).unwrap();
+        let mut worker = UnixStream::connect(&path).unwrap();
+        side.accept();
+        let says = |adopted| {
+            format!("{{\"t\":\"listening\",\"port\":3000,\"host\":\"::\",\"adopted\":{adopted}}}\n")
+        };
+        primary.write_all(says(true).as_bytes()).unwrap();
+        worker.write_all(says(false).as_bytes()).unwrap();
+        assert!(side.read(0, |_| {}) && side.read(1, |_| {}));
+        assert_eq!(side.listening(3000), (Reach::Others, true));
+        assert_eq!(side.listening(3001), (Reach::Nobody, false));
+        worker.write_all(b"{\"t\":\"closed\",\"port\":3000,\"adopted\":false}\n").unwrap();
+        assert!(side.read(1, |_| {}));
+        assert_eq!(side.listening(3000), (Reach::Others, true));
+        drop(primary);
+        assert!(side.read(0, |_| {}));
+        assert_eq!(side.listening(3000), (Reach::Nobody, false));
     }
 
     #[test]

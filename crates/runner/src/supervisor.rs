@@ -1,7 +1,6 @@
 //! The main loop: waits, reads, feeds the machine, carries its actions out.
 
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -14,11 +13,10 @@ use crate::http::Endpoint;
 use crate::ipc::Ipc;
 use crate::launch::{self, LaunchError};
 use crate::logs::Logs;
-use crate::machine::{Cause, Event, Machine, Now, Phase};
+use crate::machine::{Cause, Event, Machine, Now};
 use crate::memory::{MemoryWatch, OomCounter};
 use crate::pages;
 use crate::probes::Probes;
-use crate::procfs::Reach;
 use crate::readiness::Readiness;
 use crate::record::{Record, epoch_millis, termination_message};
 use crate::say::say;
@@ -240,13 +238,7 @@ impl Supervisor {
                 }
             }
             Token::SideListener => self.side.accept(),
-            Token::Side(id) => {
-                let mut messages = vec![];
-                self.side.read(id, |message| messages.push(message));
-                for message in messages {
-                    self.told(message);
-                }
-            }
+            Token::Side(id) => self.listen_to(id),
             Token::ControlListener => self.control.accept(),
             Token::Control(id) => {
                 for command in self.control.read(id) {
@@ -279,28 +271,27 @@ impl Supervisor {
         }
     }
 
-    fn told(&mut self, message: Message) {
-        match message {
-            Message::Listening { port, host, adopted, why } if Some(port) == self.config.port => {
-                let loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-                self.readiness.listening(if loopback { Reach::Loopback } else { Reach::Others }, adopted);
-                if !self.port_told {
-                    self.port_told = true;
-                    match why {
-                        _ if adopted => say!("the app listens on {host} port {port}, held over restarts"),
-                        Some(why) => say!("the app listens on {host} port {port} by itself: {why}"),
-                        None => say!("the app listens on {host} port {port} by itself"),
-                    }
-                }
+    fn listen_to(&mut self, peer: u64) {
+        let Some(port) = self.config.port else {
+            self.side.read(peer, |_| {});
+            return;
+        };
+        let told = &mut self.port_told;
+        let changed = self.side.read(peer, |message| match message {
+            Message::Listening { port: one, host, adopted, why } if *one == port && !*told => {
+                *told = true;
+                let how = match why {
+                    _ if *adopted => "held over restarts".to_owned(),
+                    Some(why) => format!("by itself: {why}"),
+                    None => "by itself".to_owned(),
+                };
+                say!("the app listens on {host} port {port}, {how}");
             }
-            Message::Closed { port, adopted } if Some(port) == self.config.port => {
-                self.readiness.listening(Reach::Nobody, adopted);
-                if self.machine.phase() == Phase::Stopping && self.machine.signalled() {
-                    self.refuse();
-                }
-            }
-            Message::Hello {} | Message::Load { .. } | Message::Listening { .. } | Message::Closed { .. } => {
-            }
+            _ => {}
+        });
+        if changed {
+            let (reach, adopted) = self.side.listening(port);
+            self.readiness.listening(reach, adopted);
         }
     }
 

@@ -26,6 +26,9 @@ impl Supervisor {
             self.feed(Event::TreeGone);
         }
         if let Some((in_flight, open)) = self.side.settled(now) {
+            if self.machine.turns_away() {
+                self.refuse();
+            }
             self.feed(Event::Load { in_flight, open });
         }
         for (role, passed) in self.probes.tick(now) {

@@ -56,7 +56,7 @@ fn an_app_that_asks_for_loopback_gets_loopback_and_nothing_wider() {
     for listen in ["listen(port, '127.0.0.1')", "listen({port, host: 'localhost', family: 4})"] {
         let runner = server(listen).start();
         let line = told(&runner);
-        assert!(line.contains("by itself: host "), "{line}");
+        assert!(line.contains(", by itself: host "), "{line}");
         runner.wait_for("the reason why it gets no traffic", || {
             runner
                 .page("/ready")

@@ -68,9 +68,23 @@ fn the_prestop_hook_keeps_readiness_for_the_delay_and_returns_when_drained() {
     assert!(begun.elapsed() >= Duration::from_millis(1_500), "it returned after {:?}", begun.elapsed());
     assert_eq!(runner.page("/ready").unwrap().0, 503);
     assert!(runner.command("drain").status().unwrap().success(), "a second time is fine");
+    let error = get(runner.setup.port, "/").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused, "not left waiting: {error}");
     let begun = Instant::now();
     assert!(runner.stop().success());
     assert!(begun.elapsed() < Duration::from_secs(1), "nothing is left to wait for: {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_drained_app_can_be_brought_back() {
+    if !has_node() {
+        return;
+    }
+    let runner = Setup::app("plain.js").with("stop", policy(0, 5_000, 5_000)).start().ready();
+    assert!(runner.command("drain").status().unwrap().success());
+    assert!(runner.command("ctl restart").status().unwrap().success());
+    runner.wait_ready();
+    assert_eq!(runner.get("/").0, 200);
 }
 
 #[test]
