@@ -47,13 +47,13 @@ pub async fn run(settings: Settings, listen: SocketAddr) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
     let metrics = Metrics::new();
     let health = Arc::new(Health::new(&WATCHED));
-    let listener =
-        TcpListener::bind(listen).await.map_err(|source| Error::Listen { address: listen, source })?;
+    let (listener, address) =
+        bind(listen).await.map_err(|source| Error::Listen { address: listen, source })?;
     let client = client::connect(&metrics).await.map_err(Error::Connect)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         runner_image = settings.runner_image,
-        %listen,
+        listen = %address,
         "the operator starts"
     );
     let serving =
@@ -66,6 +66,12 @@ pub async fn run(settings: Settings, listen: SocketAddr) -> Result<(), Error> {
     serving.abort();
     tracing::info!("the operator ends; applications keep running");
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
 }
 
 async fn control(context: Arc<Context>, stop: watch::Receiver<bool>) {

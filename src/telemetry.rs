@@ -13,8 +13,9 @@ pub enum LogFormat {
 }
 
 /// What is logged unless `RUST_LOG` says otherwise. The client would log each
-/// failed request on its own; who made it reports it with its meaning.
-const DEFAULT_FILTER: &str = "info,kube_client=error,kube_runtime=error";
+/// What is logged unless `RUST_LOG` says otherwise. The library would log each failed
+/// request; who made it says once what it means.
+const DEFAULT_FILTER: &str = "info,kube_client=off,kube_runtime=off";
 
 /// Sets up logging for the whole process.
 pub fn init(format: LogFormat) {

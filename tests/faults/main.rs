@@ -1,0 +1,254 @@
+//! What the operator does when the API server does not do as it should.
+
+mod fake;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fake::{Fake, Fault};
+use http::Method;
+use nodeapp_operator::controller;
+use nodeapp_operator::controller::context::Context;
+use nodeapp_operator::controller::desired::Settings;
+use nodeapp_operator::controller::wiring::WATCHED;
+use nodeapp_operator::health::Health;
+use nodeapp_operator::metrics::Metrics;
+use nodeapp_operator::startup;
+use serde_json::{Value, json};
+
+const APP: &str = "/apis/nodeapp.dev/v1alpha1/namespaces/shop/nodeapps/cart";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/cart";
+const SERVICE: &str = "/api/v1/namespaces/shop/services/cart";
+
+fn app(generation: i64, instances: i64) -> Value {
+    json!({
+        "apiVersion": "nodeapp.dev/v1alpha1",
+        "kind": "NodeApp",
+        "metadata": {"name": "cart", "namespace": "shop", "uid": "u1", "generation": generation},
+        "spec": {"image": "a:1", "script": "a.js", "port": 3000, "instances": instances},
+    })
+}
+
+struct Operator {
+    task: tokio::task::JoinHandle<()>,
+    health: Arc<Health>,
+    metrics: Metrics,
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn start(fake: &Fake) -> Operator {
+    let health = Arc::new(Health::new(&WATCHED));
+    health.found_missing(Vec::new());
+    let settings = Settings { runner_image: "runner:1".to_owned() };
+    let metrics = Metrics::new();
+    let context = Context::new(fake.client(), settings, metrics.clone(), health.clone());
+    let task = tokio::spawn(controller::run(Arc::new(context), std::future::pending()));
+    Operator { task, health, metrics }
+}
+
+/// Polls until the check gives something.
+async fn eventually<T>(what: &str, check: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited too long for: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn condition(fake: &Fake, type_: &str) -> Option<Value> {
+    let app = fake.get(APP)?;
+    let conditions = app["status"]["conditions"].as_array()?.clone();
+    conditions.into_iter().find(|condition| condition["type"] == type_)
+}
+
+async fn healthy(fake: &Fake) {
+    eventually("the app is carried out", || {
+        let fine = condition(fake, "Degraded").is_some_and(|condition| condition["status"] == "False");
+        (fine && fake.get(DEPLOYMENT).is_some()).then_some(())
+    })
+    .await;
+}
+
+fn on_deployment(code: u16, message: &'static str, times: usize) -> Fault {
+    Fault { on: (Method::PATCH, "/deployments/"), code, message, times }
+}
+
+#[tokio::test]
+async fn an_object_that_is_refused_degrades_the_app_with_the_servers_words_until_it_is_taken() {
+    for (code, message) in [(403, "exceeded quota: compute"), (422, "spec.template: Invalid value")] {
+        let fake = Fake::default();
+        fake.fail(on_deployment(code, message, usize::MAX));
+        fake.put(APP, Some(app(1, 1)));
+        let _operator = start(&fake);
+        let degraded = eventually("the app is degraded", || {
+            condition(&fake, "Degraded").filter(|condition| condition["status"] == "True")
+        })
+        .await;
+        assert_eq!(degraded["reason"], "ApplyRefused");
+        let text = degraded["message"].as_str().unwrap_or_default();
+        assert!(text.contains("cannot create Deployment cart") && text.contains(message), "{text}");
+        // A person corrects it, and a new generation does not wait for the back-off.
+        fake.heal();
+        fake.put(APP, Some(app(2, 1)));
+        healthy(&fake).await;
+    }
+}
+
+#[tokio::test]
+async fn what_heals_by_itself_is_tried_again_and_is_no_matter_for_the_status() {
+    for (code, message) in
+        [(409, "conflict"), (429, "slow down"), (500, "etcd"), (503, "away"), (504, "late")]
+    {
+        let fake = Fake::default();
+        fake.put(APP, Some(app(1, 1)));
+        let operator = start(&fake);
+        healthy(&fake).await;
+        // Of an object that exists, since a conflict over a new one is about its name.
+        fake.fail(on_deployment(code, message, 2));
+        fake.put(APP, Some(app(2, 5)));
+        eventually("the Deployment has five replicas", || {
+            (fake.get(DEPLOYMENT)?["spec"]["replicas"] == 5).then_some(())
+        })
+        .await;
+        let answers = fake.answers(&Method::PATCH, "/deployments/");
+        assert_eq!(answers.iter().filter(|answer| **answer == code).count(), 2, "{answers:?}");
+        assert_eq!(condition(&fake, "Degraded").unwrap_or_default()["status"], "False");
+        assert!(
+            operator
+                .metrics
+                .render()
+                .contains("controller_runtime_reconcile_errors_total{controller=\"nodeapp\"} 2")
+        );
+    }
+}
+
+#[tokio::test]
+async fn failures_are_tried_again_more_and_more_seldom() {
+    let fake = Fake::default();
+    fake.fail(on_deployment(503, "away", usize::MAX));
+    fake.put(APP, Some(app(1, 1)));
+    let _operator = start(&fake);
+    let tries = || fake.answers(&Method::PATCH, "/deployments/").len();
+    eventually("the first try", || (tries() > 0).then_some(())).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    // After 0, 1, 3 and 7 seconds, give or take a fifth.
+    assert!((2..=4).contains(&tries()), "{} tries", tries());
+}
+
+#[tokio::test]
+async fn a_cut_watch_goes_on_where_it_was() {
+    for forget in [false, true] {
+        let fake = Fake::default();
+        fake.put(APP, Some(app(1, 1)));
+        let operator = start(&fake);
+        healthy(&fake).await;
+        fake.cut_watches(forget);
+        fake.put(APP, Some(app(2, 3)));
+        fake.put(SERVICE, None);
+        eventually("what happened meanwhile is seen", || {
+            let replicas = fake.get(DEPLOYMENT)?["spec"]["replicas"].clone();
+            (replicas == 3 && fake.get(SERVICE).is_some()).then_some(())
+        })
+        .await;
+        assert!(operator.health.missing().is_empty(), "{:?}", operator.health.missing());
+    }
+}
+
+#[tokio::test]
+async fn a_settled_app_is_not_written_when_the_watches_list_again() {
+    let fake = Fake::default();
+    fake.put(APP, Some(app(1, 2)));
+    let _operator = start(&fake);
+    healthy(&fake).await;
+    eventually("it rests", || (fake.answers(&Method::PATCH, "/status").len() == 1).then_some(())).await;
+    let (writes, lists) = (fake.writes(), fake.answers(&Method::GET, "/deployments").len());
+    fake.cut_watches(true);
+    eventually("the watches have listed again", || {
+        (fake.answers(&Method::GET, "/deployments").len() >= lists + 2).then_some(())
+    })
+    .await;
+    fake.put(
+        "/api/v1/namespaces/shop/services/other",
+        Some(json!({"metadata": {"name": "other", "namespace": "shop"}})),
+    );
+    assert_eq!(fake.writes(), writes);
+}
+
+#[tokio::test]
+async fn a_watch_that_is_forbidden_is_named_by_readyz() {
+    let fake = Fake::default();
+    fake.fail(Fault { on: (Method::GET, "/services"), code: 403, message: "no right", times: usize::MAX });
+    fake.put(APP, Some(app(1, 1)));
+    let operator = start(&fake);
+    let missing = eventually("the watch is named", || {
+        operator.health.missing().into_iter().find(|missing| missing.starts_with("watch of Service"))
+    })
+    .await;
+    assert!(missing.contains("no right"), "{missing}");
+    assert!(fake.get(DEPLOYMENT).is_none(), "nothing is decided before everything is known");
+    fake.heal();
+    healthy(&fake).await;
+    eventually("nothing is missing", || operator.health.missing().is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_app_that_cannot_be_read_stops_no_other() {
+    let fake = Fake::default();
+    let mut unreadable = app(1, 1);
+    unreadable["metadata"]["name"] = json!("odd");
+    unreadable["metadata"]["uid"] = json!("u2");
+    unreadable["spec"]["args"] = json!({"not": "a list"});
+    fake.put("/apis/nodeapp.dev/v1alpha1/namespaces/shop/nodeapps/odd", Some(unreadable));
+    fake.put(APP, Some(app(1, 1)));
+    let _operator = start(&fake);
+    healthy(&fake).await;
+    eventually("an Event tells of it", || (!fake.answers(&Method::POST, "/events").is_empty()).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn a_namespace_on_its_way_out_is_left_alone() {
+    let fake = Fake::default();
+    let mut leaving = app(1, 1);
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    fake.put(APP, Some(leaving));
+    let operator = start(&fake);
+    eventually("it was looked at", || {
+        operator.metrics.render().contains("outcomes_total{outcome=\"deleting\"} 1").then_some(())
+    })
+    .await;
+    assert_eq!(fake.writes(), 0);
+}
+
+#[tokio::test]
+async fn without_its_api_the_operator_waits_and_says_so() {
+    let fake = Fake::default();
+    let apps = |code| Fault { on: (Method::GET, "/nodeapps"), code, message: "not found", times: usize::MAX };
+    fake.fail(apps(404));
+    let health = Arc::new(Health::new(&[]));
+    let (client, waiting) = (fake.client(), health.clone());
+    let task = tokio::spawn(async move { startup::wait_until_ready(&client, &waiting).await });
+    eventually("the definition is named as missing", || {
+        health.missing().iter().any(|missing| missing.contains("nodeapps.nodeapp.dev")).then_some(())
+    })
+    .await;
+    fake.heal();
+    fake.fail(apps(503));
+    eventually("the API server is named as missing", || {
+        health.missing().iter().any(|missing| missing.starts_with("the API server")).then_some(())
+    })
+    .await;
+    assert!(!task.is_finished());
+    fake.heal();
+    // The fake reviews no rights: it answers without rules, as other authorizers do.
+    eventually("it goes on", || task.is_finished().then_some(())).await;
+    assert!(health.missing().is_empty());
+}
