@@ -13,6 +13,8 @@ use crate::{hash, lock, paths, sh};
 
 /// Kubernetes of the local cluster. 1.34 is the newest whose kubelet accepts cgroup v1.
 pub(crate) const KUBERNETES: &str = "v1.34.4";
+/// Of its database; the version that `k8s.io/kubernetes` was built with.
+pub(crate) const ETCD: &str = "v3.6.4";
 const HELM: &str = "v3.22.0";
 const KUBECONFORM: &str = "v0.8.0";
 /// Version of the cluster's DNS server.
@@ -37,6 +39,19 @@ pub(crate) fn kube() -> Result<PathBuf> {
         ".",
         &ldflags,
         "about 5 minutes the first time",
+    )
+}
+
+/// The cluster's database.
+pub(crate) fn etcd() -> Result<PathBuf> {
+    let files = ["etcd/main.go", "go.mod", "go.sum"];
+    from_source(
+        "etcd",
+        ETCD.trim_start_matches('v'),
+        &files,
+        "./etcd",
+        "-s -w",
+        "about a minute the first time",
     )
 }
 
@@ -182,4 +197,18 @@ fn scratch(name: &str) -> Result<PathBuf> {
     }
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_those_of_the_go_module() {
+        let module =
+            std::fs::read_to_string(paths::repo().join("hack/local-cluster/go.mod")).expect("go.mod");
+        for line in [format!("k8s.io/kubernetes {KUBERNETES}"), format!("go.etcd.io/etcd/server/v3 {ETCD}")] {
+            assert!(module.lines().any(|other| other.trim() == line), "{line}");
+        }
+    }
 }

@@ -27,7 +27,6 @@ const fn need(file: &'static str, package: &'static str) -> Need {
 
 /// What a local cluster is made of beside the components built here.
 pub(crate) const CLUSTER: &[Need] = &[
-    need("etcd", "etcd-server"),
     need("containerd", "containerd"),
     need("ctr", "containerd"),
     need("runc", "runc"),

@@ -1,7 +1,7 @@
 //! The command lines of the components. Pure.
 
 use super::config::node_dir;
-use super::layout::{API_PORT, DOMAIN, INSIDE, Layout, PROGRAMS, SERVICES};
+use super::layout::{API_PORT, DOMAIN, INSIDE, Layout, SERVICES};
 
 /// A daemon of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,20 +15,20 @@ pub(crate) struct Component {
 
 /// The daemons that need no API server.
 pub(crate) fn base(layout: &Layout) -> Vec<Component> {
-    let mut all = vec![etcd()];
+    let mut all = vec![etcd(layout)];
     all.extend((0..layout.nodes).map(containerd));
     all
 }
 
 /// The API server, which needs etcd.
-pub(crate) fn api_server(layout: &Layout, kube: &str) -> Component {
+pub(crate) fn api_server(layout: &Layout) -> Component {
     let pki = format!("{INSIDE}/pki");
     let address = layout.api_address();
     Component {
         name: "kube-apiserver".into(),
         node: 0,
         argv: words(
-            &[format!("{PROGRAMS}/{kube}"), "kube-apiserver".into()],
+            &layout.kube("kube-apiserver"),
             &[
                 format!("--advertise-address={address}"),
                 "--allow-privileged=true".into(),
@@ -62,32 +62,32 @@ pub(crate) fn api_server(layout: &Layout, kube: &str) -> Component {
 }
 
 /// What talks to the API server: the controllers, and what makes nodes of machines.
-pub(crate) fn clients(layout: &Layout, kube: &str) -> Vec<Component> {
-    let mut all = vec![controller_manager(kube)];
+pub(crate) fn clients(layout: &Layout) -> Vec<Component> {
+    let mut all = vec![controller_manager(layout)];
     if layout.nodes > 0 {
-        all.push(scheduler(kube));
+        all.push(scheduler(layout));
     }
     for node in 0..layout.nodes {
-        all.push(kubelet(layout, kube, node));
-        all.push(proxy(kube, node));
+        all.push(kubelet(layout, node));
+        all.push(proxy(layout, node));
     }
     all
 }
 
 /// Every daemon, in the order of their start.
-pub(crate) fn all(layout: &Layout, kube: &str) -> Vec<Component> {
+pub(crate) fn all(layout: &Layout) -> Vec<Component> {
     let mut all = base(layout);
-    all.push(api_server(layout, kube));
-    all.extend(clients(layout, kube));
+    all.push(api_server(layout));
+    all.extend(clients(layout));
     all
 }
 
-fn etcd() -> Component {
+fn etcd(layout: &Layout) -> Component {
     Component {
         name: "etcd".into(),
         node: 0,
         argv: words(
-            &["etcd".into()],
+            &layout.etcd(),
             &[
                 "--data-dir=/var/lib/etcd".into(),
                 "--listen-client-urls=http://127.0.0.1:2379".into(),
@@ -114,14 +114,14 @@ fn containerd(node: u8) -> Component {
     }
 }
 
-fn controller_manager(kube: &str) -> Component {
+fn controller_manager(layout: &Layout) -> Component {
     let pki = format!("{INSIDE}/pki");
     let config = format!("{INSIDE}/controller-manager.kubeconfig");
     Component {
         name: "kube-controller-manager".into(),
         node: 0,
         argv: words(
-            &[format!("{PROGRAMS}/{kube}"), "kube-controller-manager".into()],
+            &layout.kube("kube-controller-manager"),
             &[
                 format!("--kubeconfig={config}"),
                 format!("--authentication-kubeconfig={config}"),
@@ -142,13 +142,13 @@ fn controller_manager(kube: &str) -> Component {
     }
 }
 
-fn scheduler(kube: &str) -> Component {
+fn scheduler(layout: &Layout) -> Component {
     let config = format!("{INSIDE}/scheduler.kubeconfig");
     Component {
         name: "kube-scheduler".into(),
         node: 0,
         argv: words(
-            &[format!("{PROGRAMS}/{kube}"), "kube-scheduler".into()],
+            &layout.kube("kube-scheduler"),
             &[
                 format!("--kubeconfig={config}"),
                 format!("--authentication-kubeconfig={config}"),
@@ -162,12 +162,12 @@ fn scheduler(kube: &str) -> Component {
     }
 }
 
-fn kubelet(layout: &Layout, kube: &str, node: u8) -> Component {
+fn kubelet(layout: &Layout, node: u8) -> Component {
     Component {
         name: format!("kubelet-{}", node + 1),
         node,
         argv: words(
-            &[format!("{PROGRAMS}/{kube}"), "kubelet".into()],
+            &layout.kube("kubelet"),
             &[
                 format!("--config={}/kubelet.json", node_dir(node)),
                 format!("--kubeconfig={}/kubelet.kubeconfig", node_dir(node)),
@@ -179,14 +179,11 @@ fn kubelet(layout: &Layout, kube: &str, node: u8) -> Component {
     }
 }
 
-fn proxy(kube: &str, node: u8) -> Component {
+fn proxy(layout: &Layout, node: u8) -> Component {
     Component {
         name: format!("kube-proxy-{}", node + 1),
         node,
-        argv: words(
-            &[format!("{PROGRAMS}/{kube}"), "kube-proxy".into()],
-            &[format!("--config={}/proxy.json", node_dir(node))],
-        ),
+        argv: words(&layout.kube("kube-proxy"), &[format!("--config={}/proxy.json", node_dir(node))]),
     }
 }
 
@@ -200,7 +197,7 @@ mod tests {
     use super::*;
 
     fn names(nodes: u8) -> Vec<String> {
-        all(&example(nodes), "kube-1").into_iter().map(|component| component.name).collect()
+        all(&example(nodes)).into_iter().map(|component| component.name).collect()
     }
 
     #[test]
@@ -219,7 +216,7 @@ mod tests {
 
     #[test]
     fn api_server_decides_by_rbac_and_checks_the_kubelets() {
-        let argv = api_server(&example(1), "kube-1").argv;
+        let argv = api_server(&example(1)).argv;
         assert_eq!(argv[..2], ["/run/nodeapp/bin/kube-1".to_owned(), "kube-apiserver".to_owned()]);
         for flag in [
             "--authorization-mode=Node,RBAC",
@@ -232,7 +229,7 @@ mod tests {
 
     #[test]
     fn no_command_line_names_a_path_of_this_machine() {
-        for component in all(&example(2), "kube-1") {
+        for component in all(&example(2)) {
             assert!(component.argv.iter().all(|word| !word.contains("/home/")), "{component:?}");
         }
     }

@@ -33,6 +33,16 @@ pub(crate) struct Layout {
     pub(crate) nodes: u8,
     /// `~/.cache/nodeapp-operator/clusters/<name>`.
     pub(crate) dir: PathBuf,
+    /// What it was started with, and is repaired with.
+    #[serde(default)]
+    pub(crate) programs: Programs,
+}
+
+/// File names below [`PROGRAMS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Programs {
+    pub(crate) kube: String,
+    pub(crate) etcd: String,
 }
 
 impl Layout {
@@ -80,6 +90,16 @@ impl Layout {
         self.nodes.max(1)
     }
 
+    /// The path of the Kubernetes program inside, and its part to play.
+    pub(crate) fn kube(&self, component: &str) -> [String; 2] {
+        [format!("{PROGRAMS}/{}", self.programs.kube), component.to_owned()]
+    }
+
+    /// The path of the database's program inside.
+    pub(crate) fn etcd(&self) -> [String; 1] {
+        [format!("{PROGRAMS}/{}", self.programs.etcd)]
+    }
+
     /// What the cluster's control groups are called, in every hierarchy.
     pub(crate) fn control_group(&self) -> String {
         format!("nodeapp-{}", self.name)
@@ -121,7 +141,14 @@ pub(crate) fn free_slot(taken: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 pub(crate) fn example(nodes: u8) -> Layout {
-    Layout { name: "dev".into(), slot: 3, nodes, dir: "/home/me/.cache/nodeapp-operator/clusters/dev".into() }
+    let programs = Programs { kube: "kube-1".into(), etcd: "etcd-1".into() };
+    Layout {
+        name: "dev".into(),
+        slot: 3,
+        nodes,
+        dir: "/home/me/.cache/nodeapp-operator/clusters/dev".into(),
+        programs,
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::cgroup::{self, Groups};
 use super::components::{self, Component};
 use super::config::{self, Pems};
-use super::layout::{self, Layout, MAX_NODES};
+use super::layout::{self, Layout, MAX_NODES, Programs};
 use super::{containers, namespaces, pki, process, ready};
 use crate::image::oci::Store;
 use crate::image::{self, SystemImages};
@@ -24,7 +24,7 @@ pub(crate) fn up(name: &str, nodes: u8) -> Result<Layout> {
     require_root("up")?;
     check(name, nodes)?;
     deps::require(deps::CLUSTER)?;
-    let kube = cache::kube()?;
+    let programs = programs()?;
     cache::bin_dir()?;
     let images = image::system()?;
     let _lock = lock_cluster(name)?;
@@ -37,17 +37,17 @@ pub(crate) fn up(name: &str, nodes: u8) -> Result<Layout> {
                     has = layout.nodes
                 );
             }
-            heal(&layout, &kube, &images)?;
+            heal(&layout, &images)?;
             Ok(layout)
         }
         Some(layout) => {
             sh::say("• an earlier start did not finish, or the machine was restarted: clearing that away");
             destroy(name, Some(&layout))?;
-            create(name, nodes, &kube, &images)
+            create(name, nodes, programs, &images)
         }
         None => {
             destroy(name, None)?;
-            create(name, nodes, &kube, &images)
+            create(name, nodes, programs, &images)
         }
     }
 }
@@ -90,51 +90,50 @@ pub(crate) fn load(layout: &Layout, references: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The file name of the Kubernetes program, as it is called inside.
-pub(crate) fn program(kube: &Path) -> String {
-    kube.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// What a new cluster is started with.
+fn programs() -> Result<Programs> {
+    let name = |path: PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Programs { kube: name(cache::kube()?), etcd: name(cache::etcd()?) })
 }
 
-fn create(name: &str, nodes: u8, kube: &Path, images: &SystemImages) -> Result<Layout> {
+fn create(name: &str, nodes: u8, programs: Programs, images: &SystemImages) -> Result<Layout> {
     let step = Step::start(format!("start the cluster {name}: {}", size(nodes)));
-    let layout = claim(name, nodes)?;
+    let layout = claim(name, nodes, programs)?;
     pki::write(&layout)?;
     write_configs(&layout, images)?;
     for node in 0..layout.sets() {
         cgroup::create(&layout.pods_group(node))?;
     }
     namespaces::create(&layout, &cache::programs()?)?;
-    let program = program(kube);
     for component in components::base(&layout) {
         launch(&layout, &component)?;
     }
-    launch(&layout, &components::api_server(&layout, &program))?;
-    ready::import_system_images(&layout, &program, images)?;
-    ready::await_api_server(&layout, &program)?;
+    launch(&layout, &components::api_server(&layout))?;
+    ready::import_system_images(&layout, images)?;
+    ready::await_api_server(&layout)?;
     step.note("the API server answers");
-    for component in components::clients(&layout, &program) {
+    for component in components::clients(&layout) {
         launch(&layout, &component)?;
     }
-    ready::make_usable(&layout, &program, images)?;
+    ready::make_usable(&layout, images)?;
     fs::write(layout.complete(), "")?;
     step.done();
     Ok(layout)
 }
 
-fn heal(layout: &Layout, kube: &Path, images: &SystemImages) -> Result<()> {
-    let program = program(kube);
+fn heal(layout: &Layout, images: &SystemImages) -> Result<()> {
     let step = Step::start(format!("check the cluster {}", layout.name));
     let mut started = 0;
     for last in [false, false, true] {
-        let dead = ready::dead(layout, &program);
+        let dead = ready::dead(layout);
         for component in &dead {
             revive(layout, component)?;
         }
         started += dead.len();
-        match ready::make_usable(layout, &program, images) {
+        match ready::make_usable(layout, images) {
             Ok(()) => break,
             // One may have been dying while it was looked at.
-            Err(_) if !last && !ready::dead(layout, &program).is_empty() => {}
+            Err(_) if !last && !ready::dead(layout).is_empty() => {}
             Err(error) => return Err(error),
         }
     }
@@ -173,7 +172,7 @@ fn destroy(name: &str, layout: Option<&Layout>) -> Result<()> {
 }
 
 /// Takes an address range nobody else has and writes down who has it.
-fn claim(name: &str, nodes: u8) -> Result<Layout> {
+fn claim(name: &str, nodes: u8, programs: Programs) -> Result<Layout> {
     let root = clusters()?;
     let _lock = lock::take(&root.join(".lock"), "the list of clusters")?;
     let mut taken = slots_in_use_on_host()?;
@@ -186,7 +185,7 @@ fn claim(name: &str, nodes: u8) -> Result<Layout> {
     let slot = layout::free_slot(&taken).context(
         "all address ranges for local clusters are taken; stop one with `cargo xtask cluster down`",
     )?;
-    let layout = Layout { name: name.into(), slot, nodes, dir: dir(name)? };
+    let layout = Layout { name: name.into(), slot, nodes, dir: dir(name)?, programs };
     fs::create_dir_all(&layout.dir)?;
     let part = layout.dir.join(".cluster.json");
     fs::write(&part, serde_json::to_vec_pretty(&layout)?)?;

@@ -17,23 +17,23 @@ use crate::{cache, sh};
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything after the start of the processes. Each part does nothing where there is nothing to do.
-pub(crate) fn make_usable(layout: &Layout, program: &str, images: &SystemImages) -> Result<()> {
-    import_system_images(layout, program, images)?;
-    await_api_server(layout, program)?;
-    apply_addons(layout, program, images)?;
-    await_usable(layout, program)
+pub(crate) fn make_usable(layout: &Layout, images: &SystemImages) -> Result<()> {
+    import_system_images(layout, images)?;
+    await_api_server(layout)?;
+    apply_addons(layout, images)?;
+    await_usable(layout)
 }
 
 /// Waits until the API server says it is ready.
-pub(crate) fn await_api_server(layout: &Layout, program: &str) -> Result<()> {
-    await_until(layout, program, "the API server is ready", || {
+pub(crate) fn await_api_server(layout: &Layout) -> Result<()> {
+    await_until(layout, "the API server is ready", || {
         sh::output(kubectl(layout)?.args(["get", "--raw", "/readyz"])).map(drop)
     })
 }
 
-fn apply_addons(layout: &Layout, program: &str, images: &SystemImages) -> Result<()> {
+fn apply_addons(layout: &Layout, images: &SystemImages) -> Result<()> {
     let objects = addons::objects(layout.nodes, &images.coredns);
-    await_until(layout, program, "the cluster's own objects are applied", || {
+    await_until(layout, "the cluster's own objects are applied", || {
         let mut command = kubectl(layout)?;
         command.args(["apply", "--server-side", "--force-conflicts", "-f", "-"]);
         let mut child = command
@@ -52,20 +52,20 @@ fn apply_addons(layout: &Layout, program: &str, images: &SystemImages) -> Result
 }
 
 /// Nodes ready, names resolved, and service accounts made: what the first pod needs.
-fn await_usable(layout: &Layout, program: &str) -> Result<()> {
+fn await_usable(layout: &Layout) -> Result<()> {
     let nodes: Vec<String> =
         (0..layout.nodes).map(|node| format!("node/{}", layout.node_name(node))).collect();
-    await_until(layout, program, "service accounts are made", || {
+    await_until(layout, "service accounts are made", || {
         sh::output(kubectl(layout)?.args(["get", "serviceaccount/default"])).map(drop)
     })?;
     if nodes.is_empty() {
         return Ok(());
     }
-    await_until(layout, program, "the nodes are ready", || {
+    await_until(layout, "the nodes are ready", || {
         sh::output(kubectl(layout)?.args(["wait", "--for=condition=Ready", "--timeout=2s"]).args(&nodes))
             .map(drop)
     })?;
-    await_until(layout, program, "names are resolved", || {
+    await_until(layout, "names are resolved", || {
         let what = ["rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=2s"];
         sh::output(kubectl(layout)?.args(what)).map(drop)
     })
@@ -79,17 +79,12 @@ fn kubectl(layout: &Layout) -> Result<Command> {
 }
 
 /// Tries until it works. Gives up at once when a component has died, and shows the end of its log.
-fn await_until(
-    layout: &Layout,
-    program: &str,
-    what: &str,
-    mut attempt: impl FnMut() -> Result<()>,
-) -> Result<()> {
+fn await_until(layout: &Layout, what: &str, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
     let started = Instant::now();
     loop {
         let Err(error) = attempt() else { return Ok(()) };
         // Those that were not started yet have no file with their process id.
-        let dead = dead(layout, program).into_iter().find(|component| layout.pid(&component.name).exists());
+        let dead = dead(layout).into_iter().find(|component| layout.pid(&component.name).exists());
         if let Some(component) = dead {
             let log = layout.log(&component.name);
             bail!("{} has died. The end of {}:\n{}", component.name, log.display(), sh::tail(&log, 15));
@@ -107,10 +102,10 @@ fn await_until(
 }
 
 /// The two images the kubelet and the DNS Service need, on every node.
-pub(crate) fn import_system_images(layout: &Layout, program: &str, images: &SystemImages) -> Result<()> {
+pub(crate) fn import_system_images(layout: &Layout, images: &SystemImages) -> Result<()> {
     for node in 0..layout.nodes {
         let holder = holder(layout, node)?;
-        await_until(layout, program, "containerd answers", || containers::answers(holder))?;
+        await_until(layout, "containerd answers", || containers::answers(holder))?;
         containers::import(&Store::open()?, holder, &[&images.pause, &images.coredns])?;
     }
     Ok(())
@@ -124,8 +119,8 @@ pub(crate) fn holder(layout: &Layout, node: u8) -> Result<i32> {
 }
 
 /// The components that should run and do not.
-pub(crate) fn dead(layout: &Layout, program: &str) -> Vec<Component> {
-    let mut all = components::all(layout, program);
+pub(crate) fn dead(layout: &Layout) -> Vec<Component> {
+    let mut all = components::all(layout);
     all.retain(|component| process::alive(layout, &component.name).is_none());
     all
 }
