@@ -209,7 +209,7 @@ fn show_status(options: &Options) -> Result<()> {
         println!("kubeconfig  {}", cluster.kubeconfig.display());
         return sh::run_shown(cluster.kubectl()?.args(["get", "nodes", "-o", "wide"]));
     };
-    let (page, healthy) = status::page(layout)?;
+    let (page, healthy) = status::page(layout);
     print!("{page}");
     if !healthy {
         bail!("the cluster {} is not whole", cluster.name);

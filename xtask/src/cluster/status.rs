@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::process::Command;
 
-use anyhow::Result;
-
 use super::cgroup::Groups;
 use super::components;
 use super::layout::Layout;
@@ -20,8 +18,8 @@ struct Row {
 }
 
 /// The page `cluster status` prints, and whether everything lives.
-pub(crate) fn page(layout: &Layout) -> Result<(String, bool)> {
-    let rows = rows(layout)?;
+pub(crate) fn page(layout: &Layout) -> (String, bool) {
+    let rows = rows(layout);
     let healthy = layout.complete().exists() && rows.iter().all(|row| row.pid.is_some());
     let mut page = table(&rows);
     let _ = write!(
@@ -37,10 +35,10 @@ pub(crate) fn page(layout: &Layout) -> Result<(String, bool)> {
     if !healthy {
         let _ = writeln!(page, "\n`cargo xtask cluster up --name {}` repairs it", layout.name);
     }
-    Ok((page, healthy))
+    (page, healthy)
 }
 
-fn rows(layout: &Layout) -> Result<Vec<Row>> {
+fn rows(layout: &Layout) -> Vec<Row> {
     let containerd = first_line(&["containerd", "--version"]);
     let holders = (0..layout.sets()).map(|node| (namespaces::holder_name(node), "namespaces".to_owned()));
     let daemons = components::all(layout).into_iter().map(|component| {
@@ -51,7 +49,7 @@ fn rows(layout: &Layout) -> Result<Vec<Row>> {
         };
         (component.name, version)
     });
-    Ok(holders
+    holders
         .chain(daemons)
         .map(|(name, version)| Row {
             pid: process::alive(layout, &name),
@@ -59,7 +57,7 @@ fn rows(layout: &Layout) -> Result<Vec<Row>> {
             name,
             version,
         })
-        .collect())
+        .collect()
 }
 
 fn table(rows: &[Row]) -> String {
