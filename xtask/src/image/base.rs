@@ -162,7 +162,8 @@ fn add_program(tree: &mut Tree, program: &Path, path: &str) -> Result<()> {
     tree.insert(path.into(), Entry::File { source: program.into(), mode: 0o755 });
     let listing = Command::new("ldd").arg(program).output().context("cannot start ldd")?;
     // It fails for static programs, which want nothing.
-    for library in libraries(&String::from_utf8_lossy(&listing.stdout)) {
+    let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
+    for library in libraries(&listing).with_context(|| format!("{} cannot run here", program.display()))? {
         tree.insert(
             library.trim_start_matches('/').into(),
             Entry::File { source: library.into(), mode: 0o755 },
@@ -172,12 +173,15 @@ fn add_program(tree: &mut Tree, program: &Path, path: &str) -> Result<()> {
 }
 
 /// The absolute paths in what `ldd` prints.
-fn libraries(listing: &str) -> Vec<String> {
-    listing
-        .lines()
-        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
-        .map(str::to_owned)
-        .collect()
+fn libraries(listing: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for line in listing.lines() {
+        if line.trim_end().ends_with("not found") {
+            bail!("a library is missing, install its package: {}", line.trim());
+        }
+        found.extend(line.split_whitespace().find(|word| word.starts_with('/')).map(str::to_owned));
+    }
+    Ok(found)
 }
 
 fn add_busybox(tree: &mut Tree, busybox: &Path) -> Result<()> {
@@ -218,7 +222,16 @@ mod tests {
     fn linker_and_libraries_are_found_but_not_the_kernels_page() {
         let listing = "\tlinux-vdso.so.1 (0x00007ffc)\n\tlibm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f)\n\
                        \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
-        assert_eq!(libraries(listing), ["/lib/x86_64-linux-gnu/libm.so.6", "/lib64/ld-linux-x86-64.so.2"]);
+        assert_eq!(
+            libraries(listing).expect("all there"),
+            ["/lib/x86_64-linux-gnu/libm.so.6", "/lib64/ld-linux-x86-64.so.2"]
+        );
+    }
+
+    #[test]
+    fn missing_library_is_named_and_not_left_out() {
+        let error = libraries("\tlibatomic.so.1 => not found\n").expect_err("missing").to_string();
+        assert!(error.contains("libatomic.so.1"), "{error}");
     }
 
     #[test]
