@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use nodeapp_operator::controller::desired::Settings;
 use nodeapp_operator::telemetry::{self, LogFormat};
@@ -31,7 +32,7 @@ enum Command {
 #[derive(Args)]
 struct Run {
     /// Image with the runner, which every pod of an app copies at its start.
-    #[arg(long, env = "NODEAPP_RUNNER_IMAGE")]
+    #[arg(long, env = "NODEAPP_RUNNER_IMAGE", value_parser = NonEmptyStringValueParser::new())]
     runner_image: String,
     /// Address of `/livez`, `/readyz` and `/metrics`.
     #[arg(long, env = "NODEAPP_LISTEN", default_value = "0.0.0.0:8080")]

@@ -12,9 +12,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged unless `RUST_LOG` says otherwise. The client would log each
-/// What is logged unless `RUST_LOG` says otherwise. The library would log each failed
-/// request; who made it says once what it means.
+/// What is logged unless `RUST_LOG` says otherwise. The library would log each
+/// failed request; who made it says once what it means.
 const DEFAULT_FILTER: &str = "info,kube_client=off,kube_runtime=off";
 
 /// Sets up logging for the whole process.

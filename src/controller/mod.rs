@@ -122,7 +122,11 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Outcome
         Err(error) if error.class().needs_a_person() => {
             let deployment = observe::cached(&context.caches, owner).deployment;
             let text = error.to_string();
-            let findings = Findings::Refused(&text, deployment.as_deref());
+            let findings = Findings::Refused {
+                message: &text,
+                spec_is_to_blame: error.class() == Class::Refused,
+                deployment: deployment.as_deref(),
+            };
             // The error itself decides about the next try.
             if let Err(failed) = report::report(context, app, key, findings, Outcome::Changed).await {
                 tracing::debug!(error = %failed, "cannot report the failure");
@@ -161,6 +165,15 @@ async fn carry_out(
         match applied {
             Ok(applied) => {
                 let outcome = if writer.writes() == 0 { Outcome::Unchanged } else { Outcome::Changed };
+                if writer.writes() > 0 {
+                    tracing::info!(
+                        namespace = valid.namespace,
+                        app = valid.name,
+                        writes = writer.writes(),
+                        revision,
+                        "carried out"
+                    );
+                }
                 return Ok(CarriedOut::Done(Box::new(applied), outcome));
             }
             Err(error) if error.is_taken() && !looked => {

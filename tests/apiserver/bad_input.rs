@@ -4,7 +4,7 @@
 use nodeapp_testkit::{Tier, story};
 use serde_json::{Value, json};
 
-use crate::support::{Operator, Tap, app, condition, install, reported, settled, versions};
+use crate::support::{Operator, Tap, app, condition, create, install, reported, settled, versions};
 
 /// A change to a good spec, and what the answer must hold: the field and the
 /// right form.
@@ -36,7 +36,7 @@ fn refusals() -> Vec<(Value, [&'static str; 2])> {
         (json!({"port": 0}), ["spec.port", "greater than or equal to 1"]),
         (json!({"port": 65536}), ["spec.port", "less than or equal to 65535"]),
         (json!({"port": 9615}), ["spec.port", "belongs to the runner"]),
-        (json!({"port": "http"}), ["spec.port", "expected numeric"]),
+        (json!({"port": "http"}), ["spec.port", "must be of type integer"]),
         (json!({"env": [{"name": "1A"}]}), ["spec.env[0].name", "does not start with a digit"]),
         (json!({"env": [{"name": "A B"}]}), ["spec.env[0].name", "letters, digits"]),
         (json!({"env": [{"name": "NODEAPP_X"}]}), ["spec.env[0].name", "belong to the operator"]),
@@ -69,7 +69,7 @@ fn refusals() -> Vec<(Value, [&'static str; 2])> {
             ["spec.resources.limits.memory", "should match"],
         ),
         (json!({"writablePaths": ["cache"]}), ["spec.writablePaths[0]", "should match"]),
-        (json!({"instance": 3}), ["spec.instance", "field not declared in schema"]),
+        (json!({"instance": 3}), ["spec.instance", "unknown field"]),
     ]
 }
 
@@ -78,7 +78,7 @@ fn a_bad_spec_is_refused_with_the_field_and_the_right_form() {
     story(Tier::Apiserver, |namespace| async move {
         install().await?;
         for (change, words) in refusals() {
-            let answer = namespace.apply(&app("shop", &change)).await;
+            let answer = create(&namespace, &app("shop", &change)).await;
             let Err(error) = answer else { panic!("{change} was taken") };
             let text = format!("{error:#}");
             for word in words {
@@ -94,7 +94,7 @@ fn a_name_that_cannot_be_a_service_is_refused() {
     story(Tier::Apiserver, |namespace| async move {
         install().await?;
         for name in ["1shop", "a.b", &"a".repeat(64)] {
-            let Err(error) = namespace.apply(&app(name, &json!({}))).await else {
+            let Err(error) = create(&namespace, &app(name, &json!({}))).await else {
                 panic!("{name} was taken")
             };
             let text = format!("{error:#}");

@@ -52,6 +52,23 @@ fn an_object_of_someone_else_is_never_taken_over() {
 }
 
 #[test]
+fn what_the_api_server_does_not_take_is_told_in_its_own_words() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        // A name that neither the schema nor the operator looks into.
+        let limits = json!({"limits": {"-/-": "1"}});
+        namespace.apply(&app("shop", &json!({"resources": limits}))).await?;
+        let app = reported(&namespace, "shop", "False").await?;
+        let valid = condition(&app, "Valid");
+        assert_eq!(valid["reason"], "ApplyRefused");
+        let message = valid["message"].as_str().unwrap_or_default();
+        assert!(message.starts_with("cannot create Deployment shop: "), "{message}");
+        assert!(message.contains("spec.template.spec.containers[0].resources.limits"), "{message}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_name_that_becomes_free_is_used() {
     story(Tier::Apiserver, |namespace| async move {
         namespace.apply(&foreign("Service")).await?;

@@ -191,6 +191,13 @@ pub(crate) async fn apply(client: &Client, path: &str, object: &Value) -> Result
     Ok(client.request(request).await?)
 }
 
+/// Creates an app as `kubectl create` does: unknown fields are errors.
+pub(crate) async fn create(namespace: &Namespace, app: &Value) -> Result<Value> {
+    let path = format!("/apis/nodeapp.dev/v1alpha1/namespaces/{}/nodeapps", namespace.name());
+    let request = Request::post(format!("{path}?fieldValidation=Strict")).body(serde_json::to_vec(app)?)?;
+    Ok(namespace.cluster().client.request(request).await?)
+}
+
 /// The API, and the operator's role given to [`USER`]; once per test run.
 pub(crate) async fn install() -> Result<()> {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();

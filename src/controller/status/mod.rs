@@ -24,8 +24,16 @@ pub enum Findings<'a> {
     Invalid(&'a Problems, Option<&'a Deployment>),
     /// Names are taken.
     Taken(&'a [Taken], Option<&'a Deployment>),
-    /// The API server does not let us, and a person has to do something.
-    Refused(&'a str, Option<&'a Deployment>),
+    /// The API server does not let us, and a person has to do something: about
+    /// the spec if the object itself was refused, about rights or quota otherwise.
+    Refused {
+        /// What it said.
+        message: &'a str,
+        /// Whether it is about the spec.
+        spec_is_to_blame: bool,
+        /// The Deployment as it is.
+        deployment: Option<&'a Deployment>,
+    },
 }
 
 /// A condition before it gets its time.
@@ -48,7 +56,7 @@ pub fn compute(
         Findings::Applied(children) => Some(&children.deployment),
         Findings::Invalid(_, deployment)
         | Findings::Taken(_, deployment)
-        | Findings::Refused(_, deployment) => deployment,
+        | Findings::Refused { deployment, .. } => deployment,
     };
     let situation = Situation::of(deployment, was_ready(previous, generation));
     let conditions = verdicts(findings, &situation)
@@ -203,10 +211,10 @@ fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
                 degrades: true,
             })
         }
-        Findings::Refused(message, _) => Some(Hindrance {
+        Findings::Refused { message, spec_is_to_blame, .. } => Some(Hindrance {
             reason: Reason::ApplyRefused,
             message: message.to_owned(),
-            invalidates: false,
+            invalidates: spec_is_to_blame,
             degrades: true,
         }),
     }

@@ -198,8 +198,13 @@ fn a_taken_name_is_named_with_the_way_out() {
 
 #[test]
 fn a_refused_object_degrades_an_app_whose_spec_is_valid() {
-    let findings = Findings::Refused("cannot apply Deployment cart: exceeded quota", None);
-    let status = compute(&app(1), &NodeAppStatus::default(), findings, at(0));
+    let refused = |spec_is_to_blame| {
+        let message = "cannot apply Deployment cart: exceeded quota";
+        let findings = Findings::Refused { message, spec_is_to_blame, deployment: None };
+        compute(&app(1), &NodeAppStatus::default(), findings, at(0))
+    };
+    assert_eq!(of(&refused(true), ConditionType::Valid), ("False", "ApplyRefused"));
+    let status = refused(false);
     assert_eq!(of(&status, ConditionType::Valid), ("True", "Accepted"));
     assert_eq!(of(&status, ConditionType::Degraded), ("True", "ApplyRefused"));
     assert_eq!(of(&status, ConditionType::Ready), ("False", "ApplyRefused"));

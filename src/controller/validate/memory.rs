@@ -51,8 +51,22 @@ pub(super) fn plan(spec: &NodeAppSpec, problems: &mut Problems) -> Plan {
 
 fn check_all(field: &str, quantities: &BTreeMap<String, Quantity>, problems: &mut Problems) {
     for (name, quantity) in quantities {
-        problems.take(&format!("{field}.{name}"), quantity.nanos(), 0);
+        let field = format!("{field}.{name}");
+        if !is_resource(name) {
+            problems.add(
+                &field,
+                "is no resource; known are cpu, memory, ephemeral-storage, and names with a domain such as \
+                 nvidia.com/gpu",
+            );
+        }
+        problems.take(&field, quantity.nanos(), 0);
     }
+}
+
+fn is_resource(name: &str) -> bool {
+    matches!(name, "cpu" | "memory" | "ephemeral-storage")
+        || name.starts_with("hugepages-")
+        || name.split_once('/').is_some_and(|(domain, name)| !domain.is_empty() && !name.is_empty())
 }
 
 fn check_line(line: u64, limit: &Quantity, spec: &NodeAppSpec, problems: &mut Problems) {

@@ -109,6 +109,13 @@ fn requests_never_pass_the_limits() {
 }
 
 #[test]
+fn a_resource_that_no_node_has_is_named() {
+    let limits = |name: &str| json!({"resources": {"limits": {name: "1"}}});
+    assert_eq!(problems(&limits("ram")), ["spec.resources.limits.ram"]);
+    valid(&limits("nvidia.com/gpu"));
+}
+
+#[test]
 fn a_port_variable_may_repeat_the_port_but_not_contradict_it() {
     let with_port = |value: &str| json!({"port": 3000, "env": [{"name": "PORT", "value": value}]});
     valid(&with_port("3000"));
