@@ -41,7 +41,7 @@ fn zero_instances_stop_the_app_and_a_number_starts_it_again() {
             let pods = pod_uids(&namespace, "shop").await?;
             ensure!(pods.is_empty(), "{pods:?}");
             let status = &namespace.get("NodeApp", "shop").await?["status"];
-            ensure!(status["readyInstances"].as_u64().unwrap_or(0) == 0, "{status}");
+            ensure!(status["readyReplicas"] == 0, "{status}");
             Ok(())
         };
         namespace.eventually("no pod", crate::app::SOON, stopped).await?;

@@ -12,8 +12,8 @@ use crate::e2e;
 /// Deletes the only pod of an app and gives the time until it is gone.
 async fn time_to_stop(namespace: &Namespace, app: &App, while_stopping: bool) -> Result<Duration> {
     let pods = app.ready(namespace, 1).await?;
-    namespace.delete_object("Pod", &pods[0]).await?;
     let start = Instant::now();
+    namespace.delete_object("Pod", &pods[0]).await?;
     if while_stopping {
         // Asked to stop, it serves on for its drain delay.
         namespace.pod_get(&pods[0], PORT, "/").await?;

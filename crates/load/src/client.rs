@@ -11,6 +11,36 @@ use crate::target::Target;
 
 const MAX_RESPONSE: usize = 1 << 20;
 
+/// Looks the target up and, with a limit, waits until it has answered once.
+///
+/// # Errors
+/// It has no address, or what came of the last try.
+pub fn await_answer(target: &Target, timeout: Duration, limit: Duration) -> Result<SocketAddr, String> {
+    let start = Instant::now();
+    loop {
+        let reason = match target.resolve() {
+            Ok(address) if limit.is_zero() => return Ok(address),
+            Ok(address) => match once(target, address, timeout) {
+                Outcome::Ok(_) => return Ok(address),
+                outcome => format!("{outcome:?}"),
+            },
+            Err(reason) => reason,
+        };
+        if start.elapsed() >= limit {
+            return Err(reason);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn once(target: &Target, address: SocketAddr, timeout: Duration) -> Outcome {
+    let deadline = Instant::now() + timeout;
+    match Connection::open(address, timeout) {
+        Ok(mut connection) => connection.exchange(target, &target.request(false), deadline).outcome,
+        Err(outcome) => outcome,
+    }
+}
+
 /// A connection to the target.
 pub struct Connection {
     stream: TcpStream,

@@ -11,7 +11,7 @@ use clap::Parser;
 use nodeapp_load::stats::Stats;
 use nodeapp_load::target::{Target, Token};
 use nodeapp_load::workers::{self, Plan, Shared};
-use nodeapp_load::{Report, control};
+use nodeapp_load::{Report, client, control};
 
 /// Sends HTTP requests at a steady pace, never one twice, and counts the ways
 /// in which they fail. Prints a line per second and one line of JSON at the end.
@@ -35,6 +35,10 @@ struct Args {
     /// Milliseconds for one request, the connect included.
     #[arg(long, default_value_t = 10_000)]
     timeout_ms: u64,
+    /// Seconds to wait for the first answer, before anything is counted: a
+    /// Service that is new is refused until every node knows it.
+    #[arg(long, default_value_t = 0)]
+    await_seconds: u64,
     /// What tells answers apart: `header:NAME`, `json:FIELD` or `body`.
     #[arg(long)]
     token: Option<Token>,
@@ -59,7 +63,8 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<Report, String> {
     let target = Target::parse(&args.url, args.token.clone())?;
-    let address = target.resolve()?;
+    let timeout = Duration::from_millis(args.timeout_ms);
+    let address = client::await_answer(&target, timeout, Duration::from_secs(args.await_seconds))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| error.to_string())?;
@@ -79,7 +84,7 @@ fn run(args: &Args) -> Result<Report, String> {
         keep_alive: args.keep_alive,
         keep_alive_rate: args.keep_alive_rate,
         new_per_second: args.new_per_second,
-        timeout: Duration::from_millis(args.timeout_ms),
+        timeout,
     };
     let shared = Arc::new(Shared { target, address, stats: Arc::clone(&stats), stop: Arc::clone(&stop) });
     let handles = workers::start(plan, &shared).map_err(|error| error.to_string())?;

@@ -63,6 +63,7 @@ pub fn manifest(name: &str, image: &str, plan: &LoadPlan) -> Value {
                     format!("--keep-alive-rate={}", plan.keep_alive_rate),
                     format!("--new-per-second={}", plan.new_per_second),
                     format!("--seconds={}", plan.limit.as_secs()),
+                    "--await-seconds=30",
                     format!("--token={}", plan.token),
                     format!("--control-port={CONTROL_PORT}"),
                 ],

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nodeapp_load::Report;
 use nodeapp_load::report::Failure;
 use nodeapp_load::stats::Stats;
 use nodeapp_load::target::{Target, Token};
 use nodeapp_load::workers::{self, Plan, Shared};
+use nodeapp_load::{Report, client};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nX-Version: v1\r\nContent-Length: 2\r\n\r\nok";
 
@@ -167,4 +167,21 @@ fn a_connection_closed_between_requests_costs_nothing() {
     });
     let report = load(port, true, |report| report.keep_alive.closed_while_idle >= 3);
     assert_eq!((report.failed(), report.idle_close_race()), (0, 0), "{report:?}");
+}
+
+#[test]
+fn a_target_that_comes_late_is_waited_for() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let target = Target::parse(&format!("http://{free}/"), None).unwrap();
+    let short = Duration::from_millis(100);
+    let refused = client::await_answer(&target, short, short).unwrap_err();
+    assert!(refused.contains("Refused"), "{refused}");
+    let server = thread::spawn(move || {
+        let listener = TcpListener::bind(free).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        request(&mut stream) && stream.write_all(OK).is_ok()
+    });
+    let found = client::await_answer(&target, Duration::from_secs(1), Duration::from_secs(10));
+    assert_eq!(found, Ok(free));
+    assert!(server.join().unwrap());
 }
