@@ -67,6 +67,8 @@ pub(crate) fn run(step: &str, command: &mut Command) -> Result<()> {
 /// Like [`run`] without the lines at start and end.
 pub(crate) fn run_quiet(step: &str, command: &mut Command) -> Result<()> {
     let log = log_path(step)?;
+    // It may be root's, from a time when this was.
+    let _ = std::fs::remove_file(&log);
     let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut child = command
         .stdin(Stdio::null())

@@ -13,7 +13,7 @@ use super::cgroup::{self, Groups};
 use super::components::{self, Component};
 use super::config::{self, Pems};
 use super::layout::{self, Layout, MAX_NODES, Programs};
-use super::{containers, namespaces, pki, process, ready};
+use super::{containers, namespaces, pki, privilege, process, ready};
 use crate::image::oci::Store;
 use crate::image::{self, SystemImages};
 use crate::sh::Step;
@@ -21,12 +21,23 @@ use crate::{cache, deps, lock, paths, sh};
 
 /// Starts the cluster, or heals it. Returns its layout.
 pub(crate) fn up(name: &str, nodes: u8) -> Result<Layout> {
-    require_root("up")?;
     check(name, nodes)?;
-    deps::require(deps::CLUSTER)?;
     let programs = programs()?;
     cache::bin_dir()?;
     let images = image::system()?;
+    if !privilege::is_root() {
+        privilege::again(&[
+            "cluster",
+            "up",
+            "--provider=local",
+            "--name",
+            name,
+            "--nodes",
+            &nodes.to_string(),
+        ])?;
+        return find(name)?.with_context(|| format!("the cluster {name} went away"));
+    }
+    deps::require(deps::CLUSTER)?;
     let _lock = lock_cluster(name)?;
     match find(name)? {
         Some(layout) if intact(&layout) => {
@@ -54,8 +65,10 @@ pub(crate) fn up(name: &str, nodes: u8) -> Result<Layout> {
 
 /// Removes everything of the cluster; succeeds when there is nothing.
 pub(crate) fn down(name: &str) -> Result<()> {
-    require_root("down")?;
     check(name, 0)?;
+    if !privilege::is_root() {
+        return privilege::again(&["cluster", "down", "--provider=local", "--name", name]);
+    }
     let _lock = lock_cluster(name)?;
     let layout = find(name)?;
     if layout.is_none() && !dir(name)?.exists() && !Groups::new(format!("nodeapp-{name}")).exist() {
@@ -80,6 +93,11 @@ pub(crate) fn find(name: &str) -> Result<Option<Layout>> {
 
 /// Makes the images known to every node.
 pub(crate) fn load(layout: &Layout, references: &[&str]) -> Result<()> {
+    if !privilege::is_root() {
+        let mut words = vec!["cluster", "load", "--name", &layout.name];
+        words.extend(references);
+        return privilege::again(&words);
+    }
     let store = Store::open()?;
     for node in 0..layout.nodes {
         let holder = ready::holder(layout, node)?;
@@ -214,6 +232,11 @@ fn write_configs(layout: &Layout, images: &SystemImages) -> Result<()> {
     for (user, file) in users.into_iter().chain(more) {
         write_kubeconfig(layout, &context, user, &layout.dir.join(file))?;
     }
+    // The two things people use; the rest stays root's.
+    privilege::give_back(&layout.kubeconfig())?;
+    let discovered = super::cache_of(&layout.kubeconfig());
+    fs::create_dir_all(&discovered)?;
+    privilege::give_back(&discovered)?;
     for node in 0..layout.nodes {
         let dir = layout.dir.join(format!("node-{}", node + 1));
         fs::create_dir_all(dir.join("cni"))?;
@@ -258,16 +281,6 @@ fn check(name: &str, nodes: u8) -> Result<()> {
         bail!("{nodes} nodes are too many, at most {MAX_NODES}");
     }
     Ok(())
-}
-
-fn require_root(verb: &str) -> Result<()> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    bail!(
-        "the local cluster needs root, for namespaces, mounts and control groups: run `sudo -E cargo xtask cluster \
-         {verb}`, or use kind (`--provider kind`, needs Docker) or a cluster of yours (`--context NAME`)"
-    )
 }
 
 fn lock_cluster(name: &str) -> Result<lock::Lock> {

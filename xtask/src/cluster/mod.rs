@@ -13,11 +13,12 @@ mod layout;
 mod local;
 mod namespaces;
 mod pki;
+mod privilege;
 mod process;
 mod ready;
 mod status;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use anyhow::{Context, Result, bail};
@@ -66,6 +67,16 @@ pub(crate) enum Command {
     Status(Options),
     /// Open $SHELL with KUBECONFIG, kubectl and helm
     Shell(Options),
+    /// Load built images into a local cluster; `cargo xtask image` does it for all
+    #[command(hide = true)]
+    Load(Load),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Load {
+    #[arg(long, default_value = "dev")]
+    name: String,
+    references: Vec<String>,
 }
 
 /// A cluster that answers.
@@ -125,17 +136,20 @@ impl Cluster {
 
     fn tool(&self, program: &str, context_flag: &str) -> Result<Process> {
         let mut command = Process::new(self.bin()?.join(program));
-        command.env("KUBECONFIG", &self.kubeconfig);
-        without_proxy(&mut command);
         if let Some(context) = &self.context {
-            command.args([context_flag, context]);
+            // Somebody else's: as that person's own kubectl would.
+            command.env("KUBECONFIG", &self.kubeconfig).args([context_flag, context]);
+        } else {
+            talk_to(&mut command, &self.kubeconfig);
         }
         Ok(command)
     }
 }
 
-/// Takes the local clusters' addresses out of what a configured HTTP proxy gets.
-pub(crate) fn without_proxy(command: &mut Process) {
+/// Points `kubectl` and `helm` to one of our own clusters: past a configured HTTP proxy, and with a cache of what
+/// the API server offers that ends with the cluster, since the next one has the same address.
+pub(crate) fn talk_to(command: &mut Process, kubeconfig: &Path) {
+    command.env("KUBECONFIG", kubeconfig).env("KUBECACHEDIR", cache_of(kubeconfig));
     for name in ["NO_PROXY", "no_proxy"] {
         let value = match std::env::var(name) {
             Ok(value) if !value.is_empty() => format!("{value},198.18.0.0/15"),
@@ -143,6 +157,11 @@ pub(crate) fn without_proxy(command: &mut Process) {
         };
         command.env(name, value);
     }
+}
+
+/// Where `kubectl` and `helm` keep what they found out about a cluster.
+pub(crate) fn cache_of(kubeconfig: &Path) -> PathBuf {
+    kubeconfig.with_extension("cache")
 }
 
 /// Starts the cluster, or heals and returns it when it is there.
@@ -203,6 +222,11 @@ fn existing(name: &str, context: &str) -> Result<Cluster> {
     Ok(cluster)
 }
 
+fn load_images(load: &Load) -> Result<()> {
+    let layout = local::find(&load.name)?.with_context(|| format!("there is no cluster {}", load.name))?;
+    local::load(&layout, &load.references.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 fn show_status(options: &Options) -> Result<()> {
     let cluster = running(options)?;
     let Backend::Local(layout) = &cluster.backend else {
@@ -224,8 +248,8 @@ fn open_shell(options: &Options) -> Result<()> {
     let mut path = vec![cluster.bin()?];
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     let mut command = Process::new(shell);
-    command.env("KUBECONFIG", &cluster.kubeconfig).env("PATH", std::env::join_paths(path)?);
-    without_proxy(&mut command);
+    talk_to(&mut command, &cluster.kubeconfig);
+    command.env("PATH", std::env::join_paths(path)?);
     sh::say(&format!("• kubectl and helm talk to the cluster {}; `exit` leaves", cluster.name));
     // How the person's last command ended is no result of ours.
     command.status().context("cannot start $SHELL")?;
@@ -242,5 +266,6 @@ pub(crate) fn main(command: &Command) -> Result<()> {
         Command::Down(options) => down(options),
         Command::Status(options) => show_status(options),
         Command::Shell(options) => open_shell(options),
+        Command::Load(load) => load_images(load),
     }
 }

@@ -73,8 +73,7 @@ fn await_usable(layout: &Layout) -> Result<()> {
 
 fn kubectl(layout: &Layout) -> Result<Command> {
     let mut command = Command::new(cache::bin_dir()?.join("kubectl"));
-    command.env("KUBECONFIG", layout.kubeconfig());
-    super::without_proxy(&mut command);
+    super::talk_to(&mut command, &layout.kubeconfig());
     Ok(command)
 }
 
