@@ -179,10 +179,9 @@ fn destroy(name: &str, layout: Option<&Layout>) -> Result<()> {
     let dir = dir(name)?;
     // First of all: should this be interrupted, the next command goes on with it instead of healing.
     let _ = fs::remove_file(dir.join("complete"));
-    Groups::new(format!("nodeapp-{name}")).destroy()?;
-    if let Some(layout) = layout {
-        namespaces::remove(layout)?;
-    }
+    let group = format!("nodeapp-{name}");
+    Groups::new(group.clone()).destroy()?;
+    namespaces::remove(&group, layout)?;
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }

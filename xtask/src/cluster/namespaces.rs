@@ -95,17 +95,38 @@ pub(crate) fn create(layout: &Layout, programs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the host's network interface, should it still be there.
-pub(crate) fn remove(layout: &Layout) -> Result<()> {
-    let interface = layout.host_interface();
-    if Path::new("/sys/class/net").join(&interface).exists() {
+/// Removes the host's network interface of a cluster, should it still be there. The cluster's name stands in its
+/// alias, so it is found without the cluster's folder, and nobody else's is taken for it.
+pub(crate) fn remove(group: &str, layout: Option<&Layout>) -> Result<()> {
+    let own = layout.map(Layout::host_interface);
+    for (interface, alias) in interfaces() {
+        if !belongs(&interface, &alias, group, own.as_deref()) {
+            continue;
+        }
         let _ = sh::output(Command::new("ip").args(["link", "delete", &interface]));
         // It may have gone by itself meanwhile, with the namespace at its other end.
-        if Path::new("/sys/class/net").join(&interface).exists() {
+        if interfaces().iter().any(|(other, _)| *other == interface) {
             bail!("cannot remove the network interface {interface}; try `ip link delete {interface}`");
         }
     }
     Ok(())
+}
+
+/// The host's interfaces and their aliases.
+fn interfaces() -> Vec<(String, String)> {
+    let Ok(entries) = std::fs::read_dir("/sys/class/net") else { return Vec::new() };
+    entries
+        .flatten()
+        .map(|entry| {
+            let alias = std::fs::read_to_string(entry.path().join("ifalias")).unwrap_or_default();
+            (entry.file_name().to_string_lossy().into_owned(), alias.trim().to_owned())
+        })
+        .collect()
+}
+
+/// One without an alias is from a start that was killed between two commands.
+fn belongs(interface: &str, alias: &str, group: &str, own: Option<&str>) -> bool {
+    interface.starts_with("nodeapp") && (alias == group || (alias.is_empty() && own == Some(interface)))
 }
 
 fn await_ready(layout: &Layout, node: u8) -> Result<()> {
@@ -125,11 +146,12 @@ fn connect_host(layout: &Layout, holder: i32) -> Result<()> {
     let interface = layout.host_interface();
     let address = format!("{}/24", layout.host_address());
     let pid = holder.to_string();
-    remove(layout)?;
+    remove(&layout.control_group(), Some(layout))?;
     let add = ["link", "add", &interface, "type", "veth", "peer", "name", "host", "netns", &pid];
     sh::output(Command::new("ip").args(add))?;
     sh::output(Command::new("ip").args(["address", "add", &address, "dev", &interface]))?;
-    sh::output(Command::new("ip").args(["link", "set", &interface, "up"]))?;
+    let set = ["link", "set", &interface, "alias", &layout.control_group(), "up"];
+    sh::output(Command::new("ip").args(set))?;
     ip(holder, "link set host master br0 up")
 }
 
@@ -192,6 +214,15 @@ mod tests {
     #[test]
     fn folder_with_a_quote_cannot_end_the_word() {
         assert_eq!(quote("/a'b"), r"'/a'\''b'");
+    }
+
+    #[test]
+    fn interface_of_another_cluster_is_not_removed_even_in_the_same_slot() {
+        assert!(belongs("nodeapp0", "nodeapp-dev", "nodeapp-dev", None));
+        assert!(belongs("nodeapp0", "", "nodeapp-dev", Some("nodeapp0")));
+        assert!(!belongs("nodeapp0", "nodeapp-x", "nodeapp-dev", Some("nodeapp0")));
+        assert!(!belongs("nodeapp1", "", "nodeapp-dev", Some("nodeapp0")));
+        assert!(!belongs("eth0", "nodeapp-dev", "nodeapp-dev", None));
     }
 
     #[test]
