@@ -19,7 +19,16 @@ async fn roll(namespace: &Namespace, script: &str, instances: usize) -> Result<L
     shop.clone().env(&[("VERSION", "v2"), ("READY", "0")]).apply(namespace).await?;
     shop.ready(namespace, instances).await?;
     load.answered(500).await?;
-    load.stop().await
+    let report = load.stop().await?;
+    // Shown when the test fails, or with --nocapture.
+    println!(
+        "{script}, {instances} instances: {} requests, longest silence {} ms, p99 {} ms and {} ms",
+        report.requests(),
+        report.longest_silence_ms,
+        report.keep_alive.latency.p99_ms,
+        report.new_connection.latency.p99_ms
+    );
+    Ok(report)
 }
 
 fn nothing_failed(report: &LoadReport) -> Result<()> {

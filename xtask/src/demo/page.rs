@@ -57,7 +57,7 @@ impl Page {
         }
         page.push('\n');
         for line in self.objects.lines() {
-            let _ = writeln!(page, " {line}");
+            let _ = writeln!(page, "{}", format!(" {line}").trim_end());
         }
         page.push('\n');
         page.push_str(&next(cluster));
