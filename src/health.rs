@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::metrics::Metrics;
 
@@ -25,6 +26,7 @@ const IN_A_ROW: Duration = Duration::from_secs(75);
 #[derive(Debug)]
 pub struct Health {
     state: Mutex<Inner>,
+    suspicion: Notify,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Health {
     pub fn new(kinds: &[&'static str]) -> Self {
         let watches = kinds.iter().map(|kind| (*kind, Watch::default())).collect();
         let missing = vec!["first look at the API server".to_owned()];
-        Self { state: Mutex::new(Inner { missing, watches }) }
+        Self { state: Mutex::new(Inner { missing, watches }), suspicion: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -73,6 +75,16 @@ impl Health {
         let news = state.missing != missing;
         state.missing = missing;
         news
+    }
+
+    /// Asks for a look at the cluster before the next one is due.
+    pub fn look_again(&self) {
+        self.suspicion.notify_one();
+    }
+
+    /// Resolves when such a look was asked for.
+    pub async fn suspected(&self) {
+        self.suspicion.notified().await;
     }
 
     /// Notes that a watch delivers. Returns whether it had been failing.

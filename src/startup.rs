@@ -33,7 +33,10 @@ pub async fn wait_until_ready(client: &Client, health: &Health) {
 /// Keeps looking, for `/readyz` and the logs.
 pub async fn keep_looking(client: &Client, health: &Health) {
     loop {
-        tokio::time::sleep(CHECK_EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(CHECK_EVERY) => {}
+            () = health.suspected() => {}
+        }
         wait_until_ready(client, health).await;
     }
 }

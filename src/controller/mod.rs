@@ -24,6 +24,7 @@ pub mod outcome;
 mod report;
 pub mod status;
 pub mod validate;
+mod watching;
 pub mod wiring;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
@@ -22,10 +22,8 @@ use tokio::task::JoinSet;
 use super::apply::Child;
 use super::cache::{AppKey, Cache, slim};
 use super::context::Context;
-use super::error::chain;
+use super::watching::{WatchBackoff, note};
 use super::{Guarded, names, reconcile, retry};
-use crate::health::Health;
-use crate::metrics::Metrics;
 
 /// The kinds that are watched, as `/readyz` calls them.
 pub const WATCHED: [&str; 6] =
@@ -163,7 +161,7 @@ where
     K: Child + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + 'static,
 {
     let config = watcher::Config::default().labels(&names::managed_selector()).timeout(WATCH_SECONDS);
-    watcher(scoped::<K>(context), config).default_backoff().modify(slim)
+    watcher(scoped::<K>(context), config).backoff(WatchBackoff::default()).modify(slim)
 }
 
 /// The objects that are watched.
@@ -174,25 +172,5 @@ where
     match &context.namespace {
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
-    }
-}
-
-/// Keeps health, metrics and logs informed about a watch.
-fn note<K>(health: &Health, metrics: &Metrics, kind: &'static str, event: &Result<Event<K>, watcher::Error>) {
-    match event {
-        // A list has begun; it may still fail.
-        Ok(Event::Init) => {}
-        Ok(event) => {
-            if health.watch_delivers(kind, matches!(event, Event::InitDone)) {
-                tracing::info!(kind, "the watch delivers again");
-            }
-        }
-        Err(error) => {
-            metrics.watch_failed(kind);
-            let text = chain(error);
-            if health.watch_failed(kind, &text, Instant::now()) {
-                tracing::warn!(kind, error = text, "the watch fails; trying again");
-            }
-        }
     }
 }
