@@ -6,60 +6,83 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::process::enter;
+use super::layout::Layout;
+use super::process;
 use crate::image::oci::Store;
 use crate::sh;
 
-/// Whether the containerd behind this holder answers.
-pub(crate) fn answers(holder: i32) -> Result<()> {
-    sh::output(ctr(holder).args(["version"])).map(drop)
+/// The containerd of a node.
+pub(crate) struct Runtime<'a> {
+    pub(crate) layout: &'a Layout,
+    /// The process that holds the node's namespaces.
+    pub(crate) holder: i32,
 }
 
-/// Imports those of the images that the node does not have under the same digest. Returns how many these were.
-pub(crate) fn import(store: &Store, holder: i32, references: &[&str]) -> Result<usize> {
-    let present = sh::output(ctr(holder).args(["images", "list"]))?;
-    let mut missing = Vec::new();
-    for reference in references {
-        let digest = store.digest(reference)?;
-        if !missing.contains(reference) && !has(&present, reference, &digest) {
-            missing.push(*reference);
-        }
+impl Runtime<'_> {
+    /// Whether it answers.
+    pub(crate) fn answers(&self) -> Result<()> {
+        sh::output(&mut self.ctr(&["version"])?).map(drop)
     }
-    if missing.is_empty() {
-        return Ok(0);
-    }
-    let mut child = ctr(holder)
-        .args(["images", "import", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot start ctr")?;
-    let mut pipe = BufWriter::with_capacity(1 << 20, child.stdin.take().context("ctr takes no input")?);
-    let written = store.export(&missing, &mut pipe).and_then(|()| Ok(pipe.flush()?));
-    drop(pipe);
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("containerd does not take the images: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    written?;
-    await_kubelet_knows(holder, &missing)?;
-    Ok(missing.len())
-}
 
-/// The part of containerd that serves the kubelet learns of an import by an event, shortly afterwards; it labels
-/// the images it knows.
-fn await_kubelet_knows(holder: i32, references: &[&str]) -> Result<()> {
-    let started = Instant::now();
-    loop {
-        let present = sh::output(ctr(holder).args(["images", "list"]))?;
-        if references.iter().all(|reference| managed(&present, reference)) {
-            return Ok(());
+    /// Imports those of the images that are not there under the same digest. Returns how many these were.
+    pub(crate) fn import(&self, store: &Store, references: &[&str]) -> Result<usize> {
+        let present = self.list()?;
+        let mut missing = Vec::new();
+        for reference in references {
+            let digest = store.digest(reference)?;
+            if !missing.contains(reference) && !has(&present, reference, &digest) {
+                missing.push(*reference);
+            }
         }
-        if started.elapsed() > Duration::from_secs(20) {
-            bail!("the kubelet's part of containerd did not take over the imported images:\n{present}");
+        if !missing.is_empty() {
+            self.send(store, &missing)?;
+            self.await_kubelet_knows(&missing)?;
         }
-        std::thread::sleep(Duration::from_millis(50));
+        Ok(missing.len())
+    }
+
+    fn send(&self, store: &Store, references: &[&str]) -> Result<()> {
+        let mut child = self
+            .ctr(&["images", "import", "-"])?
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start ctr")?;
+        let mut pipe = BufWriter::with_capacity(1 << 20, child.stdin.take().context("ctr takes no input")?);
+        let written = store.export(references, &mut pipe).and_then(|()| Ok(pipe.flush()?));
+        drop(pipe);
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("containerd does not take the images: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        written
+    }
+
+    /// The part of containerd that serves the kubelet learns of an import by an event, shortly afterwards; it
+    /// labels the images it knows.
+    fn await_kubelet_knows(&self, references: &[&str]) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let present = self.list()?;
+            if references.iter().all(|reference| managed(&present, reference)) {
+                return Ok(());
+            }
+            if started.elapsed() > Duration::from_secs(20) {
+                bail!("the kubelet's part of containerd did not take over the imported images:\n{present}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn list(&self) -> Result<String> {
+        sh::output(&mut self.ctr(&["images", "list"])?)
+    }
+
+    fn ctr(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = process::tool(self.layout, self.holder, &["ctr", "--namespace", "k8s.io"])?;
+        command.args(arguments);
+        Ok(command)
     }
 }
 
@@ -75,13 +98,6 @@ fn managed(listing: &str, reference: &str) -> bool {
     listing.lines().any(|line| {
         line.split_whitespace().next() == Some(reference) && line.contains("io.cri-containerd.image=managed")
     })
-}
-
-fn ctr(holder: i32) -> Command {
-    let words = enter(holder);
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).args(["ctr", "--namespace", "k8s.io"]);
-    command
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use anyhow::{Context, Result, bail};
 use super::cgroup::{self, Groups};
 use super::components::{self, Component};
 use super::config::{self, Pems};
+use super::containers::Runtime;
 use super::layout::{self, Layout, MAX_NODES, Programs};
-use super::{containers, namespaces, pki, privilege, process, ready};
+use super::{namespaces, pki, privilege, process, ready};
 use crate::image::oci::Store;
 use crate::image::{self, SystemImages};
 use crate::sh::Step;
@@ -100,9 +101,9 @@ pub(crate) fn load(layout: &Layout, references: &[&str]) -> Result<()> {
     }
     let store = Store::open()?;
     for node in 0..layout.nodes {
-        let holder = ready::holder(layout, node)?;
+        let runtime = Runtime { layout, holder: ready::holder(layout, node)? };
         let step = Step::start(format!("load {} images into {}", references.len(), layout.node_name(node)));
-        let count = containers::import(&store, holder, references)?;
+        let count = runtime.import(&store, references)?;
         step.done_with(&if count == 0 { "all there".into() } else { format!("{count} new") });
     }
     Ok(())

@@ -15,6 +15,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// Joins the control group and leaves its id before it becomes the daemon, so that there is no moment in which
 /// a process of the cluster could not be found.
 const BECOME: &str = r#"echo $$ > "$1/cgroup.procs" && echo $$ > "$2" && shift 2 && exec "$@""#;
+/// The same without the id.
+const JOIN: &str = r#"echo $$ > "$1/cgroup.procs" && shift && exec "$@""#;
 
 /// A program to start.
 pub(crate) struct Daemon {
@@ -59,8 +61,17 @@ pub(crate) fn start_inside(layout: &Layout, holder: i32, name: &str, argv: &[Str
     start(layout, &Daemon { name: name.into(), argv: words })
 }
 
+/// A program to be run inside a node's namespaces and waited for. It belongs to the cluster as the daemons do, so
+/// that `down` finds it when this program was killed meanwhile.
+pub(crate) fn tool(layout: &Layout, holder: i32, argv: &[&str]) -> Result<Command> {
+    let group = Groups::new(layout.control_group()).create_component("tools")?;
+    let mut command = Command::new("sh");
+    command.args(["-c", JOIN, "sh"]).arg(group).args(enter(holder)).args(argv);
+    Ok(command)
+}
+
 /// The words in front of a program that shall run inside.
-pub(crate) fn enter(holder: i32) -> [String; 7] {
+fn enter(holder: i32) -> [String; 7] {
     ["nsenter", "--target", &holder.to_string(), "--mount", "--net", "--wd=/", "--"].map(str::to_owned)
 }
 

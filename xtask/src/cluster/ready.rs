@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::components::{self, Component};
+use super::containers::Runtime;
 use super::layout::Layout;
-use super::{addons, containers, namespaces, process};
+use super::{addons, namespaces, process};
 use crate::image::SystemImages;
 use crate::image::oci::Store;
 use crate::{cache, sh};
@@ -103,9 +104,9 @@ fn await_until(layout: &Layout, what: &str, mut attempt: impl FnMut() -> Result<
 /// The two images the kubelet and the DNS Service need, on every node.
 pub(crate) fn import_system_images(layout: &Layout, images: &SystemImages) -> Result<()> {
     for node in 0..layout.nodes {
-        let holder = holder(layout, node)?;
-        await_until(layout, "containerd answers", || containers::answers(holder))?;
-        containers::import(&Store::open()?, holder, &[&images.pause, &images.coredns])?;
+        let runtime = Runtime { layout, holder: holder(layout, node)? };
+        await_until(layout, "containerd answers", || runtime.answers())?;
+        runtime.import(&Store::open()?, &[&images.pause, &images.coredns])?;
     }
     Ok(())
 }
