@@ -21,8 +21,8 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// What containerd calls an image by when it imports an archive.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
-/// How many builds of one repository are kept.
-const KEPT: usize = 5;
+/// How many images of one repository are kept: some builds of each of several checkouts, with their variants.
+const KEPT: usize = 20;
 
 /// Something in a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -433,12 +433,12 @@ mod tests {
     #[test]
     fn old_builds_are_pruned_and_the_latest_stay() {
         let (_dir, store) = store();
-        for build in 0..8 {
+        for build in 0..KEPT + 3 {
             let layer = store.layer(&format!("k{build}"), &tree(&build.to_string())).expect("layer");
             store.image(&format!("localhost/a:{build}"), &[layer], &Run::default()).expect("image");
         }
         store.prune().expect("pruned");
         assert!(store.digest("localhost/a:2").is_err() && store.digest("localhost/a:3").is_ok());
-        assert!(store.layer_of("k2").is_none() && store.layer_of("k7").is_some());
+        assert!(store.layer_of("k2").is_none() && store.layer_of("k3").is_some());
     }
 }
