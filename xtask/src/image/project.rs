@@ -103,7 +103,6 @@ fn build(program: &Program) -> Result<PathBuf> {
     command
         .current_dir(paths::repo())
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        // Another target folder than that of `cargo xtask` itself would be needed if flags were shared.
         .args(["build", "--quiet", "--locked", "--target", TARGET, "--profile", program.profile])
         .args(["--package", program.package, "--bin", program.name]);
     sh::run(&format!("build {} (static)", program.name), &mut command)?;
