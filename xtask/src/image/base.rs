@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::SystemImages;
-use super::oci::{Blob, Entry, Run, Store, Tree};
+use super::layer::{Entry, Tree};
+use super::oci::{Blob, Run, Store};
 use crate::{cache, hash, paths, sh};
 
 /// The Node.js of images that do not say otherwise.

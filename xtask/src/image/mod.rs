@@ -3,6 +3,7 @@
 pub(crate) mod oci;
 
 mod base;
+mod layer;
 mod project;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::base::{self, DEFAULT_NODE};
-use super::oci::{Blob, Entry, Run, Store, Tree, add_folder};
+use super::layer::{Entry, Tree, add_folder};
+use super::oci::{Blob, Run, Store};
 use crate::{hash, paths, sh};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
