@@ -182,7 +182,6 @@ impl Supervisor {
             self.look_around();
         }
         if let Some(logs) = &mut self.logs {
-            logs.drain();
             logs.finish();
         }
         self.leave.unwrap_or_default()

@@ -15,15 +15,21 @@ const MANY: usize = 300_000;
 /// Lines of an app whose output nobody reads at first: more than pipes hold.
 const BLOCKED: usize = 400_000;
 
-/// Files of one stream from the oldest to the one in use, as one text.
-fn all(runner: &Runner, stem: &str) -> (String, usize) {
-    let dir = runner.path("logs");
-    let mut names: Vec<String> = std::fs::read_dir(&dir)
+/// Rotated files of one stream from the oldest to the newest.
+fn names(runner: &Runner, stem: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(runner.path("logs"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.retain(|name| name.starts_with(&format!("{stem}__")));
     names.sort();
+    names
+}
+
+/// Files of one stream from the oldest to the one in use, as one text.
+fn all(runner: &Runner, stem: &str) -> (String, usize) {
+    let dir = runner.path("logs");
+    let names = names(runner, stem);
     let rotated = names.len();
     let mut text = String::new();
     for name in names.iter().chain([&format!("{stem}.log")]) {
@@ -67,6 +73,11 @@ fn a_chatty_apps_logs_rotate_and_lose_no_line() {
     );
     let setup = Setup::script(&source).worker().with("readiness", json!({"waitReady": true}));
     let mut runner = with_logs(setup, 2_000_000, 50, true).start().ready();
+    // In the background, and the end of the runner does not wait for it.
+    let zipped = runner.wait_for("all rotated files to be compressed", || {
+        let names = names(&runner, "web-out");
+        names.iter().all(|name| name.ends_with(".log.gz")).then_some(names)
+    });
     assert!(runner.stop().success());
 
     let expected = lines((0..MANY).map(|i| format!("line {i} {}", "x".repeat(i % 90))));
@@ -76,11 +87,7 @@ fn a_chatty_apps_logs_rotate_and_lose_no_line() {
     let errors = lines((0..MANY).step_by(10).map(|i| format!("error {i}")));
     assert!(all(&runner, "web-error").0 == errors);
     assert!(runner.output("stdout") == expected, "kubectl logs shows the same");
-    let zipped = std::fs::read_dir(runner.path("logs"))
-        .unwrap()
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "gz"));
-    assert!(zipped.count() >= 8, "rotated files are compressed");
+    assert_eq!(zipped.len(), rotated, "{zipped:?}");
 }
 
 #[test]
@@ -146,6 +153,33 @@ fn nobody_reading_the_containers_output_stops_the_app_and_not_the_runner() {
     let text = rest.join().unwrap();
     assert_eq!(text.lines().count(), BLOCKED + 1);
     assert_eq!(text, all(&runner, "web-out").0);
+}
+
+#[test]
+fn the_last_words_reach_the_files_also_while_nobody_reads_the_containers_output() {
+    if !has_node() {
+        return;
+    }
+    let source = "const { writeSync } = require('node:fs');
+                  for (let i = 0; i < 5000; i++) writeSync(1, `${i} ${'x'.repeat(99)}\\n`);
+                  writeSync(2, 'the reason\\n');
+                  process.exit(1);";
+    let setup =
+        Setup::script(source).worker().with("restart", json!({"maxRestarts": 1, "minUptime": 20_000}));
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut runner = with_logs(setup, 10_000_000, 3, false).start_with_stdout(writer.into());
+    runner.wait_for("the end", || runner.status()?.last_exit);
+    let expected = lines((0..5000).map(|i| format!("{i} {}", "x".repeat(99))));
+    let (text, _) = all(&runner, "web-out");
+    assert!(text == expected, "{} bytes of {}", text.len(), expected.len());
+    assert_eq!(all(&runner, "web-error").0, "the reason\n");
+    let rest = std::thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    });
+    assert!(runner.stop().success());
+    assert!(rest.join().unwrap() == expected, "kubectl logs gets them as soon as somebody reads");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -50,15 +50,27 @@ impl Names {
         middle.len() >= 19 && middle.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'_'))
     }
 
-    /// Deletes the oldest beyond `retain`.
-    fn prune(&self, retain: usize) -> io::Result<()> {
+    /// Rotated files, the newest first.
+    fn list(&self) -> io::Result<Vec<String>> {
         let mut own: Vec<String> = fs::read_dir(&self.dir)?
             .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok())
             .filter(|name| self.owns(name))
             .collect();
         own.sort_unstable_by(|a, b| b.cmp(a));
-        for name in own.iter().skip(retain) {
+        Ok(own)
+    }
+
+    /// Rotated files that are not compressed, the oldest first: what a runner
+    /// that ended has left.
+    pub(super) fn plain(&self) -> io::Result<Vec<PathBuf>> {
+        let own = self.list()?.into_iter().rev().map(|name| self.dir.join(name));
+        Ok(own.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect())
+    }
+
+    /// Deletes the oldest beyond `retain`.
+    fn prune(&self, retain: usize) -> io::Result<()> {
+        for name in self.list()?.iter().skip(retain) {
             fs::remove_file(self.dir.join(name))?;
         }
         Ok(())
@@ -99,14 +111,19 @@ pub(super) struct Keep {
 #[derive(Debug)]
 pub(super) struct Archivist {
     work: Option<Sender<(Names, PathBuf)>>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
 }
 
 impl Archivist {
     pub(super) fn start(keep: Keep) -> io::Result<Self> {
         let (work, inbox) = channel();
-        let thread = std::thread::Builder::new().name("archive".into()).spawn(move || serve(&inbox, keep))?;
-        Ok(Self { work: Some(work), thread: Some(thread) })
+        let (end, ended) = channel();
+        std::thread::Builder::new().name("archive".into()).spawn(move || {
+            serve(&inbox, keep);
+            drop(end);
+        })?;
+        Ok(Self { work: Some(work), ended })
     }
 
     /// Takes a rotated file over.
@@ -116,19 +133,21 @@ impl Archivist {
         }
     }
 
-    /// Ends after what has been taken over.
-    pub(super) fn finish(&mut self) {
+    /// Waits for the end of what has been taken over, for so long at most: what
+    /// is not compressed by then is whole, and the next runner goes on with it.
+    pub(super) fn finish(&mut self, patience: Duration) {
         self.work = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = self.ended.recv_timeout(patience);
     }
 }
 
 fn serve(inbox: &Receiver<(Names, PathBuf)>, keep: Keep) {
     for (names, path) in inbox {
-        let outcome = if keep.compress && keep.retain > 0 { compress(&path) } else { Ok(()) };
-        if let Err(error) = outcome.and_then(|()| names.prune(keep.retain)) {
+        // First, since it makes room: on a full disk nothing can be compressed, and
+        // where an app writes faster than this compresses, the oldest need not be.
+        let pruned = names.prune(keep.retain);
+        let zipped = if keep.compress && path.exists() { compress(&path) } else { Ok(()) };
+        if let Err(error) = pruned.and(zipped) {
             crate::say::say!("{} cannot be archived: {error}; it stays as it is", path.display());
         }
     }
@@ -197,5 +216,67 @@ mod tests {
         let left: Vec<bool> = made.iter().map(|path| path.exists() || zipped(path).exists()).collect();
         assert_eq!(left, [false, false, true, true]);
         assert!(dir.path().join("my-web-out__2000-01-01_00-00-00.log").exists());
+    }
+
+    fn archived(keep: Keep, names: &Names, paths: &[PathBuf]) {
+        let mut archivist = Archivist::start(keep).unwrap();
+        for path in paths {
+            archivist.take(names.clone(), path.clone());
+        }
+        archivist.finish(Duration::from_secs(20));
+    }
+
+    /// A file whose end never comes.
+    fn endless(path: &Path) {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_the_runner_does_not_wait_for_a_large_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names::new(dir.path(), "web-out".into());
+        let path = names.rotated(100);
+        endless(&path);
+        let mut archivist = Archivist::start(Keep { retain: 1, compress: true }).unwrap();
+        archivist.take(names.clone(), path.clone());
+        archivist.finish(Duration::from_millis(50));
+        assert!(path.exists(), "it is left to the next runner");
+        assert_eq!(names.plain().unwrap(), [path]);
+    }
+
+    fn written(names: &Names, seconds: &[u64]) -> Vec<PathBuf> {
+        let write = |second: &u64| {
+            let path = names.rotated(*second);
+            fs::write(&path, "a line\n").unwrap();
+            path
+        };
+        seconds.iter().map(write).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_compressed_still_makes_room_for_what_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names::new(dir.path(), "web-out".into());
+        let paths = written(&names, &[100, 200]);
+        // As on a full disk: nothing more can be written.
+        fs::create_dir(paths[1].with_extension("gz.new")).unwrap();
+        archived(Keep { retain: 1, compress: true }, &names, &paths[1..]);
+        assert!(!paths[0].exists(), "the oldest is deleted");
+        assert!(paths[1].exists(), "the newest stays as it is");
+    }
+
+    #[test]
+    fn a_backlog_is_deleted_before_it_is_compressed() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names::new(dir.path(), "web-out".into());
+        let paths = written(&names, &[100, 200, 300]);
+        // Whoever compresses this one waits for ever.
+        fs::remove_file(&paths[0]).unwrap();
+        endless(&paths[0]);
+        archived(Keep { retain: 1, compress: true }, &names, &paths);
+        let left: Vec<bool> = paths.iter().map(|path| path.exists() || zipped(path).exists()).collect();
+        assert_eq!(left, [false, false, true]);
+        assert!(zipped(&paths[2]).exists() && !paths[2].exists());
     }
 }

@@ -7,6 +7,8 @@ const MAX_LINE: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Framer {
     partial: Vec<u8>,
+    /// A part of this line has gone through already.
+    begun: bool,
 }
 
 impl Framer {
@@ -26,16 +28,18 @@ impl Framer {
                     sink(&lines[first..], true);
                 }
             }
+            self.begun = false;
         }
         self.partial.extend_from_slice(rest);
         if self.partial.len() >= MAX_LINE {
             sink(&std::mem::take(&mut self.partial), false);
+            self.begun = true;
         }
     }
 
     /// The stream has ended: what has no end of line gets one.
     pub(super) fn end(&mut self, mut sink: impl FnMut(&[u8], bool)) {
-        if !self.partial.is_empty() {
+        if std::mem::take(&mut self.begun) || !self.partial.is_empty() {
             self.partial.push(b'\n');
             sink(&std::mem::take(&mut self.partial), true);
         }
@@ -71,7 +75,19 @@ mod tests {
             assert!(framer.partial.capacity() <= 2 * MAX_LINE);
         }
         framer.end(|bytes, _| total += bytes.len());
-        assert_eq!(total, 1_000 * 16 * 1024);
+        assert_eq!(total, 1_000 * 16 * 1024 + 1, "and the end of the line");
+    }
+
+    #[test]
+    fn a_long_line_that_is_never_ended_does_not_swallow_the_next_ones_start() {
+        let mut framer = Framer::default();
+        let mut seen = vec![];
+        for _ in 0..2 {
+            framer.feed(&vec![b'x'; MAX_LINE], |bytes, _| seen.extend_from_slice(bytes));
+            framer.end(|bytes, _| seen.extend_from_slice(bytes));
+        }
+        let lines: Vec<usize> = seen.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::len).collect();
+        assert_eq!(lines, [MAX_LINE + 1, MAX_LINE + 1]);
     }
 
     proptest! {

@@ -3,7 +3,9 @@
 //!
 //! A line is written to the file before it is offered to the container's
 //! output. If nobody reads that, the runner stops reading from the app after
-//! [`CHUNK`] bytes, as a pipe would: nothing is lost and nothing piles up.
+//! [`CHUNK`] bytes, as a pipe would: nothing is lost and nothing piles up. What
+//! an app that has ended left in its pipe still goes to the file at once, and
+//! waits for the container's output beside whatever the runner does next.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -34,12 +36,18 @@ const CHUNK: usize = 64 * 1024;
 const REST: Duration = Duration::from_millis(5);
 /// What the app can write meanwhile; the most that needs no privilege.
 const PIPE_SIZE: usize = 1024 * 1024;
+/// More than this does not wait for the container's output: a few apps in a row
+/// may end and leave a full pipe each.
+const MAX_COPY: usize = 4 * PIPE_SIZE;
 /// A pipe that is ready to be written to takes this much without blocking.
 const PIPE_BUF: usize = 4_096;
 /// A line that never ends must not keep a file from being rotated for ever.
 const MAX_OVERSIZE: u64 = 4;
-/// At the end, the container's output may take this long to take the rest.
+/// At the end of the runner, the container's output has this long to take the
+/// rest, and so has the compression.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a process that nobody could end may keep the runner reading.
+const LAST_READ: Duration = Duration::from_millis(500);
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +99,13 @@ impl Logs {
         };
         let keep = Keep { retain: config.retain as usize, compress: config.compress };
         let streams = [stream(Kind::Out, "out")?, stream(Kind::Error, "error")?];
-        Ok(Self { streams, archivist: Archivist::start(keep)? })
+        let archivist = Archivist::start(keep)?;
+        for stream in &streams {
+            for path in stream.file.names.plain()? {
+                archivist.take(stream.file.names.clone(), path);
+            }
+        }
+        Ok(Self { streams, archivist })
     }
 
     /// Pipes for a process that is about to start.
@@ -141,19 +155,14 @@ impl Logs {
         }
     }
 
-    /// The process is gone: takes what is left in its pipes, within limits.
+    /// The process is gone: takes what is left in its pipes.
     pub(crate) fn drain(&mut self) {
-        let until = Instant::now() + LAST_WORDS;
         for stream in &mut self.streams {
-            while stream.pipe.is_some() && Instant::now() < until {
-                if stream.read(&self.archivist).is_none() {
-                    break;
-                }
-                stream.flush(until);
-            }
+            let until = Instant::now() + LAST_READ;
+            while stream.read(&self.archivist).is_some() && Instant::now() < until {}
             stream.pipe = None;
             stream.end(&self.archivist);
-            stream.flush(until);
+            stream.write();
         }
     }
 
@@ -165,9 +174,14 @@ impl Logs {
         }
     }
 
-    /// Waits for the compression of what has been rotated.
+    /// The end of the runner: waits a little for what goes on beside it.
     pub(crate) fn finish(&mut self) {
-        self.archivist.finish();
+        let until = Instant::now() + LAST_WORDS;
+        self.drain();
+        for stream in &mut self.streams {
+            stream.flush(until);
+        }
+        self.archivist.finish(until.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -185,7 +199,7 @@ impl Stream {
                 let Self { framer, file, copy, chunk, .. } = self;
                 framer.feed(&chunk[..n], |bytes, whole| {
                     file.write(bytes, whole, archivist);
-                    copy.extend_from_slice(bytes);
+                    offer(copy, bytes);
                 });
                 self.write();
                 Some(n)
@@ -203,7 +217,7 @@ impl Stream {
         let Self { framer, file, copy, .. } = self;
         framer.end(|bytes, whole| {
             file.write(bytes, whole, archivist);
-            copy.extend_from_slice(bytes);
+            offer(copy, bytes);
         });
     }
 
@@ -221,6 +235,7 @@ impl Stream {
         }
         if self.copied >= self.copy.len() {
             self.copy.clear();
+            self.copy.shrink_to(2 * CHUNK);
             self.copied = 0;
         }
     }
@@ -229,8 +244,6 @@ impl Stream {
         while !self.copy.is_empty() && self.writable(until.saturating_duration_since(Instant::now())) {
             self.write();
         }
-        self.copy.clear();
-        self.copied = 0;
     }
 
     fn writable(&self, wait: Duration) -> bool {
@@ -240,6 +253,13 @@ impl Stream {
         };
         let mut fds = [PollFd::from_borrowed_fd(Logs::target(self.kind), PollFlags::OUT)];
         poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+/// Adds to what waits for the container's output; the file has it anyway.
+fn offer(copy: &mut Vec<u8>, bytes: &[u8]) {
+    if copy.len() + bytes.len() <= MAX_COPY {
+        copy.extend_from_slice(bytes);
     }
 }
 
@@ -305,9 +325,52 @@ impl LogFile {
 
     fn rotate(&mut self, archivist: &Archivist) -> io::Result<()> {
         let rotated = self.names.rotated(epoch_millis() / 1_000);
-        fs::rename(self.names.current(), &rotated)?;
+        let renamed = match fs::rename(self.names.current(), &rotated) {
+            Ok(()) => true,
+            // Somebody has taken it away, or the last attempt got no further than this.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
         self.reopen()?;
-        archivist.take(self.names.clone(), rotated);
+        if renamed {
+            archivist.take(self.names.clone(), rotated);
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_ended_runner_has_left_is_compressed_by_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join("web-out__2026-11-23_08-01-32.log");
+        fs::write(&left, "a line\n").unwrap();
+        // It was killed while it compressed.
+        fs::write(left.with_extension("gz.new"), "half").unwrap();
+        let dir_name = dir.path().to_str().unwrap().to_owned();
+        let config = LogFiles { dir: dir_name, max_size: 10, retain: 3, compress: true };
+        let mut logs = Logs::open("web", &config).unwrap();
+        logs.archivist.finish(Duration::from_secs(20));
+        let mut names: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["web-error.log", "web-out.log", "web-out__2026-11-23_08-01-32.log.gz"]);
+    }
+
+    #[test]
+    fn a_file_that_somebody_takes_away_is_there_again_after_the_next_rotation() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names::new(dir.path(), "web-out".into());
+        let archivist = Archivist::start(Keep { retain: 9, compress: false }).unwrap();
+        let mut file = LogFile::open(names.clone(), 10).unwrap();
+        file.write(b"one\n", true, &archivist);
+        fs::remove_file(names.current()).unwrap();
+        file.write(b"two three\n", true, &archivist);
+        file.write(b"four\n", true, &archivist);
+        assert_eq!(fs::read_to_string(names.current()).unwrap(), "four\n");
+        assert!(!file.failure_told);
     }
 }
