@@ -100,7 +100,12 @@ impl Endpoint {
 
     pub(crate) fn accept(&mut self, now: Now) {
         while let Ok((stream, _)) = self.listener.accept() {
-            if self.clients.len() < MAX_CONNECTIONS && stream.set_nonblocking(true).is_ok() {
+            if stream.set_nonblocking(true).is_ok() {
+                // The oldest makes room: whoever holds connections open without asking
+                // must not keep the kubelet out.
+                if self.clients.len() >= MAX_CONNECTIONS {
+                    self.clients.pop_first();
+                }
                 let until = now.saturating_add(PATIENCE);
                 let client = Client { stream, request: vec![], answer: None, head_only: false, until };
                 self.clients.insert(self.next, client);
@@ -237,6 +242,20 @@ mod tests {
         assert_eq!(refused("POST / HTTP/1.1\r\n\r\n"), 405);
         assert_eq!(refused("\x16\x03\x01\x02\r\n\r\n"), 400);
         assert_eq!(refused(&format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(MAX_REQUEST))), 431);
+    }
+
+    #[test]
+    fn idle_connections_do_not_keep_the_kubelets_question_out() {
+        let mut endpoint = Endpoint::bind(Some("127.0.0.1:0".parse().unwrap()), 0).unwrap();
+        let address = endpoint.listener().local_addr().unwrap();
+        let idle: Vec<_> = (0..MAX_CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut kubelet = TcpStream::connect(address).unwrap();
+        io::Write::write_all(&mut kubelet, b"GET /ready HTTP/1.1\r\n\r\n").unwrap();
+        endpoint.accept(Now::ZERO);
+        let asked: Vec<_> = (0..endpoint.next).filter_map(|id| endpoint.advance(id)).collect();
+        assert_eq!(asked, ["/ready"]);
+        assert!(endpoint.clients.len() <= MAX_CONNECTIONS);
+        drop(idle);
     }
 
     proptest! {
