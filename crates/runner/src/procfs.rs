@@ -115,10 +115,15 @@ fn table_reach(table: &str, port: u16) -> Reach {
         let address = fields.next()?.strip_suffix(&suffix)?;
         (fields.nth(1)? == "0A").then_some(address)
     });
-    let reach = |address: &str| match address {
-        "0100007F" | "00000000000000000000000001000000" => Reach::Loopback,
-        _ => Reach::Others,
+    // 127.0.0.0/8, the same mapped into IPv6, ::1.
+    let is_loopback = |address: &str| match address.len() {
+        8 => address.ends_with("7F"),
+        _ => {
+            address == "00000000000000000000000001000000"
+                || (address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F"))
+        }
     };
+    let reach = |address: &str| if is_loopback(address) { Reach::Loopback } else { Reach::Others };
     listeners.map(reach).max().unwrap_or_default()
 }
 
@@ -154,7 +159,13 @@ mod tests {
         assert_eq!(table_reach(table, 3000), Reach::Loopback);
         assert_eq!(table_reach(table, 3001), Reach::Nobody, "a connection is no listener");
         assert_eq!(table_reach(table, 80), Reach::Nobody);
-        assert_eq!(table_reach(&table.replace("0100007F:0BB8", "00000000:0BB8"), 3000), Reach::Others);
+        let bound_to = |address: &str| table_reach(&table.replace("0100007F:0BB8", address), 3000);
+        assert_eq!(bound_to("00000000:0BB8"), Reach::Others);
+        assert_eq!(bound_to("3500007F:0BB8"), Reach::Loopback, "127.0.0.53");
+        assert_eq!(bound_to("0000000000000000FFFF00000100007F:0BB8"), Reach::Loopback, "as Java binds it");
+        assert_eq!(bound_to("00000000000000000000000001000000:0BB8"), Reach::Loopback);
+        assert_eq!(bound_to("00000000000000000000000000000000:0BB8"), Reach::Others);
+        assert_eq!(bound_to("0000000000000000FFFF00000100007A:0BB8"), Reach::Others);
     }
 
     #[test]

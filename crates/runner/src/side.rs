@@ -200,7 +200,7 @@ impl Peer {
                 false
             }
             Message::Listening { port, host, adopted, .. } => {
-                let loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+                let loopback = host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
                 let reach = if loopback { Reach::Loopback } else { Reach::Others };
                 self.listeners.push(Listener { port, adopted, reach });
                 true
