@@ -2,7 +2,7 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::NodeApp;
 
@@ -14,8 +14,9 @@ pub fn definition() -> CustomResourceDefinition {
 }
 
 /// Takes out what an API server warns about or what would read badly:
-/// `nullable` and the value null of enums, so that null means absent; formats of unsigned numbers, which
-/// `OpenAPI` does not know; line breaks inside paragraphs.
+/// `nullable` and the value null of enums, so that null means absent; formats of
+/// unsigned numbers, which `OpenAPI` does not know; line breaks inside paragraphs.
+/// Numbers with a unit say their types, for validators that know no extension.
 fn polish(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -32,6 +33,9 @@ fn polish(value: &mut Value) {
                 let paragraphs: Vec<_> =
                     text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
                 *text = paragraphs.join("\n\n");
+            }
+            if map.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+                map.insert("anyOf".to_owned(), json!([{"type": "integer"}, {"type": "string"}]));
             }
             map.values_mut().for_each(polish);
         }
