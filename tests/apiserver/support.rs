@@ -28,7 +28,7 @@ use tower::{BoxError, Layer, Service};
 pub(crate) const USER: &str = "nodeapp-operator-under-test";
 
 /// Waits of this tier: there are no images to pull and no pods to start.
-pub(crate) const SOON: std::time::Duration = std::time::Duration::from_secs(20);
+pub(crate) const SOON: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// One request as the authorizer of the API server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -53,7 +53,7 @@ fn start(fake: &Fake) -> Operator {
 
 /// Polls until the check gives something.
 async fn eventually<T>(what: &str, check: impl Fn() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(value) = check() {
             return value;
