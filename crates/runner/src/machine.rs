@@ -72,6 +72,9 @@ pub(crate) struct Machine {
     history: History,
     /// Ready at least once: something may be routed here.
     served: bool,
+    /// The preStop hook came during a restart in place: the drain begins with the
+    /// next process, because connections wait for that one already.
+    drain_next: bool,
     state: State,
 }
 
@@ -88,6 +91,7 @@ impl Machine {
             kill_signal,
             history: History::new(config.restart.clone()),
             served: false,
+            drain_next: false,
             state: State::Waiting { until: Duration::ZERO },
         }
     }
@@ -197,15 +201,23 @@ impl Machine {
 
     fn start(&mut self, now: Now) -> Vec<Action> {
         self.state = State::Running { since: now, ready: false };
-        vec![Action::Start]
+        let mut actions = vec![Action::Start];
+        if std::mem::take(&mut self.drain_next) {
+            actions.extend(self.begin(now, now, Goal::Hold));
+        }
+        actions
+    }
+
+    /// How long a process that may get traffic serves on.
+    fn delay(&self) -> Duration {
+        if self.served { self.stop.drain_delay.into() } else { Duration::ZERO }
     }
 
     /// First step of a stop.
     fn begin(&mut self, now: Now, since: Now, goal: Goal) -> Vec<Action> {
         let delay = match goal {
             Goal::Restart(_) => Duration::ZERO,
-            Goal::Leave | Goal::Hold if !self.served => Duration::ZERO,
-            Goal::Leave | Goal::Hold => self.stop.drain_delay.into(),
+            Goal::Leave | Goal::Hold => self.delay(),
         };
         self.state = State::Stopping {
             since,
@@ -277,6 +289,7 @@ impl Machine {
     }
 
     fn drain(&mut self, now: Now) -> Vec<Action> {
+        let delays = !self.delay().is_zero();
         match &mut self.state {
             State::Waiting { .. } | State::Errored { .. } => {
                 self.state = State::Stopped { code: 0 };
@@ -287,6 +300,10 @@ impl Machine {
                 self.begin(now, since, Goal::Hold)
             }
             State::Stopping { step: Step::Held, .. } | State::Stopped { .. } => vec![Action::Drained],
+            State::Stopping { goal: Goal::Restart(_), .. } if delays => {
+                self.drain_next = true;
+                vec![]
+            }
             State::Stopping { goal, .. } => {
                 if matches!(goal, Goal::Restart(_)) {
                     *goal = Goal::Hold;
@@ -361,7 +378,11 @@ impl Machine {
                 } else {
                     self.history.restarted(uptime)
                 };
-                vec![self.next(now, end, Ended::Restart(cause), verdict)]
+                let mut actions = vec![self.next(now, end, Ended::Restart(cause), verdict)];
+                if matches!(self.state, State::Errored { .. }) && std::mem::take(&mut self.drain_next) {
+                    actions.extend(self.drain(now));
+                }
+                actions
             }
         }
     }

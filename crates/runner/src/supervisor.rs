@@ -13,7 +13,7 @@ use crate::http::Endpoint;
 use crate::ipc::Ipc;
 use crate::launch::{self, LaunchError};
 use crate::logs::Logs;
-use crate::machine::{Cause, Event, Machine, Now};
+use crate::machine::{Cause, Event, Machine, Now, Phase};
 use crate::memory::{MemoryWatch, OomCounter};
 use crate::pages;
 use crate::probes::Probes;
@@ -301,8 +301,14 @@ impl Supervisor {
                 self.feed(Event::Drain);
             }
             Command::Restart => {
-                self.control.answer(id, "ok: restarting in place");
                 self.feed(Event::Restart(Cause::Ordered));
+                let answer = match self.machine.phase() {
+                    Phase::Lingering | Phase::Stopping => {
+                        "error: the app is being stopped; nothing is restarted"
+                    }
+                    _ => "ok: restarting in place",
+                };
+                self.control.answer(id, answer);
             }
             Command::Status => {
                 let line = serde_json::to_string(&self.view().status).unwrap_or_default();

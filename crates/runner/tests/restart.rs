@@ -6,8 +6,9 @@ mod support;
 
 use std::time::Duration;
 
+use serde_json::json;
 use support::load::{Client, Load};
-use support::{Runner, Setup, has_node};
+use support::{Runner, Setup, get, has_node};
 
 const BUSY: Client = Client { keep_alive: true, pause: Duration::ZERO, path: "/" };
 const NEW: Client = Client { keep_alive: false, pause: Duration::from_millis(2), path: "/" };
@@ -43,6 +44,32 @@ fn an_app_with_a_handler_is_restarted_in_place_and_no_request_fails() {
     if has_node() {
         restarts_drop_nothing(Setup::app("graceful.mjs"));
     }
+}
+
+#[test]
+fn a_pod_that_is_deleted_during_a_restart_in_place_serves_on_for_the_delay() {
+    if !has_node() {
+        return;
+    }
+    let source = "require('node:http').createServer((q, r) => setTimeout(() => r.end('ok'), q.url === '/slow' ? 1000 : 0))
+                  .listen(Number(process.env.PORT));";
+    let stop =
+        json!({"killSignal": "SIGINT", "drainDelay": 5_000, "drainTimeout": 20_000, "killTimeout": 5_000});
+    let runner = Setup::script(source).with("stop", stop).start().ready();
+    let port = runner.setup.port;
+    let slow = std::thread::spawn(move || get(port, "/slow").unwrap());
+    runner.wait_for("the request to be in flight", || runner.status()?.in_flight.filter(|count| *count > 0));
+    assert!(runner.command("ctl restart").status().unwrap().success());
+    let mut hook = runner.command("drain").spawn().unwrap();
+    let told = || runner.output("stderr").matches("draining").count();
+    runner.wait_for("both orders", || (told() >= 1).then_some(()));
+    // Whether the hook came before or after this one: no connection is lost.
+    for _ in 0..20 {
+        assert_eq!(runner.get("/").0, 200);
+    }
+    assert_eq!(slow.join().unwrap().0, 200);
+    assert!(hook.wait().unwrap().success());
+    assert_eq!(runner.status().unwrap().restarts, 1);
 }
 
 #[test]

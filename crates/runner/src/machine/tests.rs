@@ -262,12 +262,43 @@ fn sigterm_during_a_restart_in_place_ends_the_runner_instead() {
 }
 
 #[test]
-fn the_hook_during_a_restart_in_place_is_answered_when_the_process_is_gone() {
+fn the_hook_during_a_restart_in_place_waits_for_the_process_that_serves_on() {
     let mut it = running();
+    it.on(ms(0), Event::Restart(Cause::Ordered));
+    assert!(it.on(ms(5), Event::Drain).is_empty());
+    assert!(!it.turns_away(), "connections wait for the next process");
+    it.on(ms(10), QUIET);
+    assert!(it.on(ms(20), Event::Drain).is_empty(), "asked twice is asked once");
+    let actions = it.on(ms(30), exited(OK));
+    assert_eq!(recorded(&actions), (&Ended::Restart(Cause::Ordered), Next::Start(Duration::ZERO)));
+    assert_eq!(it.on(ms(30), Event::Tick), [Action::Start, Action::Announce]);
+    assert_eq!(it.phase(), Phase::Lingering);
+    assert_eq!(it.on(ms(5_030), Event::Tick), [Action::Close]);
+    assert_eq!(it.on(ms(5_040), QUIET), [Action::Drained]);
+}
+
+#[test]
+fn the_hook_during_a_restart_in_place_that_nobody_waits_for_is_answered_when_the_process_is_gone() {
+    let mut it = Machine::new(&config(), SIGINT);
+    it.on(ms(0), Event::Tick);
     it.on(ms(0), Event::Restart(Cause::Ordered));
     it.on(ms(10), QUIET);
     it.on(ms(20), Event::Drain);
     assert_eq!(it.on(ms(30), exited(OK)).last(), Some(&Action::Drained));
+}
+
+#[test]
+fn the_hook_during_a_restart_in_place_that_was_one_too_many_is_answered_too() {
+    let mut it = Machine::new(&RunnerConfig { restart: one_chance(), ..config() }, SIGINT);
+    it.on(ms(0), Event::Tick);
+    it.on(ms(100), Event::Ready);
+    it.on(ms(200), Event::Restart(Cause::MemoryLimit));
+    it.on(ms(210), QUIET);
+    it.on(ms(220), Event::Drain);
+    let actions = it.on(ms(230), exited(BY_SIGNAL));
+    assert_eq!(recorded(&actions).1, Next::Errored);
+    assert_eq!(actions.last(), Some(&Action::Drained));
+    assert_eq!(it.process_state(), ProcessState::Stopped);
 }
 
 #[test]
