@@ -54,10 +54,6 @@ use super::status::NodeAppStatus;
     "!has(self.nodeArgs) || has(self.script)",
     "nodeArgs needs script; with command, write the arguments of node into command",
 ))]
-#[x_kube(validation = (
-    "!(has(self.restartDelay) && has(self.expBackoffRestartDelay))",
-    "set only one of restartDelay (the same wait before each restart) and expBackoffRestartDelay (a growing one)",
-))]
 pub struct NodeAppSpec {
     /// Container image with Node.js and the app. Any base image works, distroless ones too.
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^\S+$"))]
@@ -145,8 +141,8 @@ pub struct NodeAppSpec {
     /// ms, s, m or h. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_delay: Option<Time>,
-    /// First wait before a restart, growing by half with each one up to 15s (PM2
-    /// `exp_backoff_restart_delay`). Whole milliseconds, or a number with the unit ms, s, m or h.
+    /// First wait before a restart, growing by half with each one up to 15s; where it is set it
+    /// replaces restartDelay, as in PM2 (PM2 `exp_backoff_restart_delay`). Whole milliseconds, or a number with the unit ms, s, m or h.
     /// Default: off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp_backoff_restart_delay: Option<Time>,

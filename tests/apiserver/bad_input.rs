@@ -32,7 +32,6 @@ fn refusals() -> Vec<(Value, [&'static str; 2])> {
             json!({"script": null, "command": ["a"], "nodeArgs": ["--inspect"]}),
             ["spec", "nodeArgs needs script"],
         ),
-        (json!({"restartDelay": 1, "expBackoffRestartDelay": 1}), ["spec", "set only one of restartDelay"]),
         (json!({"port": 0}), ["spec.port", "greater than or equal to 1"]),
         (json!({"port": 65536}), ["spec.port", "less than or equal to 65535"]),
         (json!({"port": 9615}), ["spec.port", "belongs to the runner"]),

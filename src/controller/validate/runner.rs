@@ -115,13 +115,6 @@ fn stop(spec: &NodeAppSpec, problems: &mut Problems) -> StopPolicy {
 }
 
 fn restart(spec: &NodeAppSpec, problems: &mut Problems) -> RestartPolicy {
-    if spec.restart_delay.is_some() && spec.exp_backoff_restart_delay.is_some() {
-        problems.add(
-            "spec",
-            "set only one of restartDelay (the same wait before each restart) and expBackoffRestartDelay \
-             (a growing one)",
-        );
-    }
     RestartPolicy {
         min_uptime: time("spec.minUptime", spec.min_uptime.as_ref(), defaults::MIN_UPTIME, problems).into(),
         max_restarts: count("spec.maxRestarts", spec.max_restarts, defaults::MAX_RESTARTS, 0, problems),
