@@ -1,7 +1,6 @@
 //! What is executed, with which environment: decided here, done in `spawn`.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -180,7 +179,11 @@ fn app_env(config: &RunnerConfig, vars: &Env, facts: &Facts) -> Env {
         let home = PathBuf::from(&all[OsStr::new("HOME")]);
         all.insert("PM2_HOME".into(), home.join(".pm2").into());
     }
-    let mut options = require_option(&facts.preload);
+    let mut options = node_option("--require ", &facts.preload);
+    if under_permissions(config, &all) {
+        options.push(" ");
+        options.push(node_option("--allow-fs-read=", &facts.preload));
+    }
     if let Some(own) = all.get(OsStr::new("NODE_OPTIONS")).filter(|own| !own.is_empty()) {
         options.push(" ");
         options.push(own);
@@ -189,17 +192,25 @@ fn app_env(config: &RunnerConfig, vars: &Env, facts: &Facts) -> Env {
     all
 }
 
-/// `--require PATH` in the quoting of `NODE_OPTIONS`.
-fn require_option(preload: &Path) -> OsString {
-    let path = preload.to_string_lossy();
-    let mut text = String::from("--require ");
+/// An option with a path in the quoting of `NODE_OPTIONS`.
+fn node_option(option: &str, path: &Path) -> OsString {
+    let path = path.to_string_lossy();
     if path.contains([' ', '"', '\\']) {
         let escaped = path.replace('\\', "\\\\").replace('"', "\\\"");
-        let _ = write!(text, "\"{escaped}\"");
-    } else {
-        text.push_str(&path);
+        return format!("{option}\"{escaped}\"").into();
     }
-    text.into()
+    format!("{option}{path}").into()
+}
+
+/// Whether Node.js' permission model is on, which would not let it read the preload.
+fn under_permissions(config: &RunnerConfig, all: &Env) -> bool {
+    let own = all.get(OsStr::new("NODE_OPTIONS")).map(|own| own.to_string_lossy()).unwrap_or_default();
+    let args: &[String] = match &config.launch {
+        Launch::Script { node_args, .. } => node_args,
+        Launch::Command { argv } => argv,
+    };
+    let mut words = args.iter().map(String::as_str).chain(own.split_ascii_whitespace());
+    words.any(|word| matches!(word, "--permission" | "--experimental-permission"))
 }
 
 #[cfg(test)]
@@ -243,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_path_with_blanks_is_quoted_for_node_options() {
-        assert_eq!(require_option(Path::new("/a b/p.cjs")), r#"--require "/a b/p.cjs""#);
+        assert_eq!(node_option("--require ", Path::new("/a b/p.cjs")), r#"--require "/a b/p.cjs""#);
     }
 
     #[test]

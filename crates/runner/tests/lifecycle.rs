@@ -98,6 +98,19 @@ fn the_app_sees_what_pm2_apps_read_and_nothing_of_the_runner() {
 }
 
 #[test]
+fn an_app_under_nodes_permission_model_starts() {
+    if !has_node() {
+        return;
+    }
+    let mut setup = Setup::script(SERVER);
+    let script = setup.dir.path().join("app.js");
+    let allowed = format!("--allow-fs-read={}", script.display());
+    setup.config["launch"]["script"]["nodeArgs"] = json!(["--experimental-permission", allowed]);
+    let runner = setup.start().ready();
+    assert_eq!(runner.get("/").0, 200);
+}
+
+#[test]
 fn a_crash_is_counted_explained_and_survives_a_restart_of_the_container() {
     if !has_node() {
         return;
