@@ -150,6 +150,17 @@ impl Machine {
         }
     }
 
+    /// Whether a process that does not react has had its time, or is stopped for
+    /// just that; else it may be busy with a request.
+    pub(crate) fn gives_up(&self) -> bool {
+        match &self.state {
+            State::Stopping { step: Step::Delay { .. } | Step::Settle { .. }, goal, .. } => {
+                *goal == Goal::Restart(Cause::ProbeFailed)
+            }
+            _ => true,
+        }
+    }
+
     /// Unstable ends that count.
     pub(crate) fn unstable(&self) -> usize {
         self.history.unstable()

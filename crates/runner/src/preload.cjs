@@ -184,7 +184,8 @@ function obey(order, drain, channel) {
     // Two turns later, so that what has come by now is still accepted.
     return void setImmediate(setImmediate, guarded(stopListening), drain, channel);
   }
-  else if (order === 'idle') setImmediate(closeIdle, drain, channel);
+  // Behind a `close` that a busy event loop got to read only now as well.
+  else if (order === 'idle') return void setImmediate(setImmediate, guarded(closeIdle), drain, channel);
   // The app's own handler decides from here on: it may want the loop to run dry.
   // A moment later, because a process that is ending no longer calls handlers.
   else if (order === 'signal') setTimeout(channel.unref, SIGNAL_MS);
@@ -210,7 +211,9 @@ function stopListening(drain, channel) {
 }
 
 function closeIdle(drain, channel) {
-  for (const server of drain.servers) server.closeIdleConnections?.();
+  const close = guarded((server) => server.closeIdleConnections?.());
+  for (const server of drain.servers) close(server);
+  drain.seen = 'idle';
   channel.reportNow();
 }
 

@@ -17,9 +17,8 @@ use crate::procfs::Reach;
 /// More processes than this share the runner's attention with nobody.
 const MAX_CONNECTIONS: usize = 256;
 const MAX_LINE: usize = 4 * 1024;
-/// A process that does not react to an order in this time has a blocked event
-/// loop, and is not waited for.
-pub(crate) const REACTION: Duration = Duration::from_secs(1);
+/// A process that hangs is not waited for longer than this.
+const REACTION: Duration = Duration::from_secs(1);
 
 /// An order to the preload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,12 +172,13 @@ impl SideChannel {
     }
 
     /// Requests in flight and open connections after the last order, once every
-    /// process has obeyed it or had its time to.
-    pub(crate) fn settled(&self, now: Now) -> Option<(u64, u64)> {
+    /// process has obeyed it; `hung` ones get a moment to, and no more.
+    pub(crate) fn settled(&self, now: Now, hung: bool) -> Option<(u64, u64)> {
         let (order, at) = self.order?;
         let (obeyed, silent): (Vec<_>, Vec<_>) =
             self.peers.values().partition(|peer| peer.seen.as_deref() == Some(order.word()));
-        if !silent.is_empty() && now < at.saturating_add(REACTION) {
+        let given_up = hung && at.saturating_add(REACTION) <= now;
+        if !silent.is_empty() && !given_up {
             return None;
         }
         Some(obeyed.iter().fold((0, 0), |sum, peer| (sum.0 + peer.in_flight, sum.1 + peer.open)))
@@ -246,7 +246,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("side.sock");
         let mut side = SideChannel::bind(&path).unwrap();
-        assert_eq!(side.settled(s(0)), None);
+        assert_eq!(side.settled(s(0), false), None);
         let mut quick = UnixStream::connect(&path).unwrap();
         let _hung = UnixStream::connect(&path).unwrap();
         side.order(s(10), Order::Close);
@@ -256,11 +256,12 @@ mod tests {
         quick.write_all(b"{\"t\":\"load\",\"inFlight\":2,\"open\":5,\"seen\":\"close\"}\n").unwrap();
         side.read(0, |_| {});
         assert_eq!(side.in_flight(), Some(2));
-        assert_eq!(side.settled(s(10)), None, "the other one has its second");
-        assert_eq!(side.settled(s(11)), Some((2, 5)));
+        assert_eq!(side.settled(s(10), true), None, "the other one has its second");
+        assert_eq!(side.settled(s(11), true), Some((2, 5)));
+        assert_eq!(side.settled(s(11), false), None, "it may be busy with a request");
         side.reset();
         assert_eq!(side.in_flight(), None);
-        assert_eq!(side.settled(s(12)), None);
+        assert_eq!(side.settled(s(12), true), None);
     }
 
     #[test]
@@ -293,7 +294,7 @@ mod tests {
         let path = dir.path().join("side.sock");
         let mut side = SideChannel::bind(&path).unwrap();
         side.order(s(1), Order::Drain);
-        assert_eq!(side.settled(s(2)), Some((0, 0)), "nobody serves");
+        assert_eq!(side.settled(s(2), false), Some((0, 0)), "nobody serves");
         let late = UnixStream::connect(&path).unwrap();
         side.accept();
         let mut line = String::new();

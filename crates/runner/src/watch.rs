@@ -25,7 +25,7 @@ impl Supervisor {
         if self.machine.awaits_tree() && self.tree().is_empty() {
             self.feed(Event::TreeGone);
         }
-        if let Some((in_flight, open)) = self.side.settled(now) {
+        if let Some((in_flight, open)) = self.side.settled(now, self.machine.gives_up()) {
             if self.machine.turns_away() {
                 self.refuse();
             }

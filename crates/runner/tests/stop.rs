@@ -39,6 +39,41 @@ fn a_request_in_flight_is_answered_before_an_app_without_handler_dies() {
 }
 
 #[test]
+fn a_request_that_keeps_the_processor_busy_is_waited_for_as_well() {
+    if !has_node() {
+        return;
+    }
+    let source = "require('node:http').createServer((q, r) => {
+                    require('node:fs').writeSync(1, 'begun');
+                    for (const until = Date.now() + 3000; Date.now() < until;);
+                    r.end('done');
+                  }).listen(process.env.PORT)";
+    let mut runner = Setup::script(source).with("stop", policy(0, 30_000, 30_000)).start().ready();
+    let port = runner.setup.port;
+    let request = std::thread::spawn(move || get(port, "/"));
+    runner
+        .wait_for("the request to be in flight", || runner.output("stdout").contains("begun").then_some(()));
+    assert!(runner.stop().success());
+    assert_eq!(request.join().unwrap().unwrap(), (200, "done".into()));
+}
+
+#[test]
+fn what_the_app_has_made_of_its_server_does_not_make_the_drain_throw() {
+    if !has_node() {
+        return;
+    }
+    let source =
+        "const server = require('node:http').createServer((q, r) => r.end('ok')).listen(process.env.PORT);
+                  server.closeIdleConnections = () => { throw new Error('of the app'); };
+                  process.on('SIGINT', () => process.exit(5));";
+    let mut runner = Setup::script(source).with("stop", policy(0, 5_000, 5_000)).start().ready();
+    let idle = std::net::TcpStream::connect(("127.0.0.1", runner.setup.port)).unwrap();
+    assert_eq!(runner.get("/").0, 200, "it comes after the idle one, which is accepted therefore");
+    assert_eq!(runner.stop().code(), Some(5), "{}", runner.output("stderr"));
+    drop(idle);
+}
+
+#[test]
 fn a_request_that_never_ends_is_waited_for_no_longer_than_the_drain_timeout() {
     if !has_node() {
         return;
@@ -65,7 +100,7 @@ fn the_prestop_hook_keeps_readiness_for_the_delay_and_returns_when_drained() {
     assert_eq!(runner.page("/ready").unwrap().0, 200, "the API server asked: readiness stays");
     assert_eq!(runner.get("/").0, 200, "and it serves on");
     assert!(hook.wait().unwrap().success());
-    assert!(begun.elapsed() >= Duration::from_millis(3_000), "it returned after {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(3), "it returned after {:?}", begun.elapsed());
     assert_eq!(runner.page("/ready").unwrap().0, 503);
     assert!(runner.command("drain").status().unwrap().success(), "a second time is fine");
     let error = get(runner.setup.port, "/").unwrap_err();
