@@ -33,9 +33,9 @@ pub const WATCHED: [&str; 6] =
 const CONCURRENCY: u16 = 16;
 /// How long events about children are gathered.
 const GATHER: Duration = Duration::from_millis(100);
-/// Shorter than the patience of the load balancers in front of API servers, which
-/// cut silent connections after four minutes.
-const WATCH_SECONDS: u32 = 220;
+/// How long a watch lasts. Shorter than the patience of the load balancers in front
+/// of API servers, which cut silent connections after four minutes.
+pub const WATCH_SECONDS: u32 = 220;
 
 /// Runs the controller until `stop` resolves, then lets the reconciles that are
 /// under way come to their end.

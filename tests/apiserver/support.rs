@@ -12,6 +12,7 @@ use http::{Method, Request, Response};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use nodeapp_operator::client::tuned;
 use nodeapp_operator::controller::context::Context;
 use nodeapp_operator::controller::desired::Settings;
 use nodeapp_operator::controller::{self, wiring};
@@ -168,7 +169,7 @@ where
 async fn config() -> Result<Config> {
     let path = std::env::var(Tier::Apiserver.variable()).context("no kubeconfig")?;
     let kubeconfig = Kubeconfig::read_from(path)?;
-    Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+    Ok(tuned(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?))
 }
 
 /// A client of the administrator whose traffic is tapped.
