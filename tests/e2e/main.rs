@@ -5,6 +5,7 @@
 mod app;
 mod bad_images;
 mod children;
+mod crash;
 mod example;
 mod log_files;
 mod memory;

@@ -6,11 +6,10 @@ mod counts;
 mod targets;
 
 use std::fmt;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use self::counts::Counts;
@@ -182,11 +181,15 @@ fn run_tests(step: &str, command: &mut Command, args: &Args, harness: &[&str]) -
     command.arg("--").args(harness).args(&args.filter);
     let log = sh::log_path(step)?;
     let result = sh::run(step, command);
-    let counts = Counts::of(&std::fs::read_to_string(&log).unwrap_or_default());
+    let output = std::fs::read_to_string(&log).unwrap_or_default();
+    let counts = Counts::of(&output);
     match result {
         Ok(()) if counts.passed == 0 && args.filter.is_none() => bail!("{step}: no test ran"),
         Ok(()) => Ok(counts),
-        Err(error) if counts.failed > 0 => Err(error).context(Failed(counts)),
+        Err(error) if counts.failed > 0 => {
+            let names = counts::failed(&output).iter().map(|name| (*name).to_owned()).collect();
+            Err(error.context(Failed { counts, names }))
+        }
         Err(error) => Err(error),
     }
 }
@@ -198,13 +201,16 @@ fn cargo_test() -> Command {
     command
 }
 
-/// Carries the counts of a failed run in its error.
+/// Carries what a failed run has counted in its error.
 #[derive(Debug)]
-struct Failed(Counts);
+struct Failed {
+    counts: Counts,
+    names: Vec<String>,
+}
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} failed", self.0.failed)
+        write!(f, "{}: {}", self.counts, self.names.join(", "))
     }
 }
 
@@ -215,7 +221,8 @@ impl Summary {
             Ok(counts) => (counts, None),
             Err(error) => {
                 sh::say(&format!("✗ {name}: {error:#}"));
-                let counts = error.downcast_ref::<Failed>().map_or_else(Counts::default, |failed| failed.0);
+                let counts =
+                    error.downcast_ref::<Failed>().map_or_else(Counts::default, |failed| failed.counts);
                 (counts, Some(first_line(&error)))
             }
         };
@@ -230,7 +237,7 @@ impl Summary {
             let what = row.problem.clone().unwrap_or_else(|| row.counts.to_string());
             println!("{mark} {:<16} {:>7.1} s  {what}", row.name, row.took.as_secs_f32());
         }
-        println!("Logs: {}", Path::new("target/nodeapp/log").display());
+        println!("Logs: {}", paths::output().join("log").display());
         let total = self.rows.iter().fold(Counts::default(), |sum, row| sum + row.counted());
         println!("{} passed, {} failed", total.passed, total.failed);
         if total.failed > 0 || self.rows.is_empty() {
@@ -251,5 +258,8 @@ impl Row {
 }
 
 fn first_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").lines().next().unwrap_or_default().chars().take(120).collect()
+    match error.downcast_ref::<Failed>() {
+        Some(failed) => failed.to_string(),
+        None => error.to_string().lines().next().unwrap_or_default().chars().take(120).collect(),
+    }
 }

@@ -24,6 +24,13 @@ pub enum Failure {
     Malformed,
 }
 
+impl Failure {
+    /// Whether a connection that was made broke, as when its server dies.
+    pub fn is_reset(self) -> bool {
+        matches!(self, Self::ResetBeforeResponse | Self::ResetMidResponse)
+    }
+}
+
 /// Counts and latencies of one way to connect.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

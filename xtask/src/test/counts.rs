@@ -22,6 +22,12 @@ impl Counts {
     }
 }
 
+/// Names of the tests that failed.
+pub(super) fn failed(output: &str) -> Vec<&str> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix("test "));
+    lines.filter_map(|line| line.strip_suffix(" ... FAILED")).collect()
+}
+
 impl Add for Counts {
     type Output = Self;
 
@@ -59,6 +65,13 @@ mod tests {
             a line of a test: 5 passed\n\
             test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 1 filtered out; finished in 1.00s\n";
         assert_eq!(Counts::of(output), Counts { passed: 10, failed: 2 });
+    }
+
+    #[test]
+    fn the_tests_that_failed_are_named() {
+        let output =
+            "test a::holds ... ok\ntest b::breaks ... FAILED\ntest result: FAILED. 1 passed; 1 failed;\n";
+        assert_eq!(failed(output), ["b::breaks"]);
     }
 
     #[test]
