@@ -31,7 +31,8 @@ fn node_path() -> String {
     std::env::var("NODEAPP_TEST_NODE").map_or(path.clone(), |dir| format!("{dir}:{path}"))
 }
 
-fn node_command() -> Command {
+/// The `node` that the apps run on.
+pub(crate) fn node_command() -> Command {
     let mut command = Command::new("node");
     command.env("PATH", node_path());
     command
