@@ -60,6 +60,7 @@ async fn look(client: &Client, health: &Health) -> bool {
 
 async fn missing(client: &Client) -> Vec<String> {
     let mut missing = Vec::new();
+    let mut forbidden = None;
     let apps = Api::<NodeApp>::all(client.clone());
     match apps.list_metadata(&ListParams::default().limit(1)).await {
         Ok(_) => {}
@@ -68,15 +69,34 @@ async fn missing(client: &Client) -> Vec<String> {
              kubectl apply --server-side -f manifests/crds.yaml)"
                 .to_owned(),
         ),
-        // The review of the rights says more.
-        Err(kube::Error::Api(status)) if status.code == 403 => {}
+        // The review of the rights says more, if it says anything.
+        Err(kube::Error::Api(status)) if status.code == 403 => forbidden = Some(status.message),
         Err(error) => return vec![format!("the API server: {}", chain(&error))],
     }
     match missing_rights(client).await {
-        Ok(rights) => missing.extend(rights),
-        Err(error) => missing.push(format!("the review of the operator's rights: {}", chain(&error))),
+        Ok(rights) => missing.extend(with_remedy(rights, forbidden)),
+        Err(error) => {
+            missing.extend(with_remedy(Vec::new(), forbidden));
+            missing.push(format!("the review of the operator's rights: {}", chain(&error)));
+        }
     }
     missing
+}
+
+/// What to do about a missing right.
+const REMEDY: &str = "`nodeapp-operator rbac` prints the ClusterRole that has them all";
+
+/// The missing rights, or the API server's own words where the review names none
+/// (another authorizer than RBAC cannot list what it allows); at the end, once,
+/// what to do.
+fn with_remedy(mut rights: Vec<String>, forbidden: Option<String>) -> Vec<String> {
+    if rights.is_empty() {
+        rights.extend(forbidden.map(|words| format!("a right to work on NodeApps: {words}")));
+    }
+    if let Some(last) = rights.last_mut() {
+        *last = format!("{last} ({REMEDY})");
+    }
+    rights
 }
 
 async fn missing_rights(client: &Client) -> Result<Vec<String>, kube::Error> {
@@ -147,6 +167,17 @@ mod tests {
             }
         }
         assert_eq!(lacking(&rules), ["the right to patch deployments.apps"]);
+    }
+
+    #[test]
+    fn a_refusal_is_told_only_where_the_review_names_nothing() {
+        let refusal = || Some("nodeapps is forbidden".to_owned());
+        let told = with_remedy(Vec::new(), refusal());
+        assert_eq!(told, [format!("a right to work on NodeApps: nodeapps is forbidden ({REMEDY})")]);
+        let named = || vec!["the right to list a".to_owned(), "the right to list b".to_owned()];
+        let told = with_remedy(named(), refusal());
+        assert_eq!(told, ["the right to list a".to_owned(), format!("the right to list b ({REMEDY})")]);
+        assert!(with_remedy(Vec::new(), None).is_empty());
     }
 
     #[test]
