@@ -188,6 +188,15 @@ mod tests {
         Error { action, kind: "Service", name: "web".into(), source: kube::Error::Api(status.boxed()) }
     }
 
+    fn with_cause(code: u16, reason: &str) -> Error {
+        let mut error = error(Action::Create, code, "forbidden");
+        let details = serde_json::json!({"causes": [{"reason": reason, "message": "", "field": ""}]});
+        if let kube::Error::Api(status) = &mut error.source {
+            status.details = serde_json::from_value(details).unwrap();
+        }
+        error
+    }
+
     #[test]
     fn every_answer_has_a_class() {
         for (code, class) in [
@@ -205,6 +214,8 @@ mod tests {
         ] {
             assert_eq!(error(Action::Apply, code, "").class(), class, "{code}");
         }
+        assert_eq!(with_cause(403, "NamespaceTerminating").class(), Class::Terminating);
+        assert_eq!(with_cause(403, "SomethingElse").class(), Class::Forbidden);
     }
 
     #[test]

@@ -26,6 +26,11 @@ pub(crate) struct Fault {
     pub(crate) times: usize,
 }
 
+/// What a real one says to who creates something in a namespace that is being
+/// deleted; the cause that it gives with it comes with this message.
+pub(crate) const TERMINATING: &str =
+    "unable to create new content in namespace shop because it is being terminated";
+
 /// The server.
 #[derive(Clone, Default)]
 pub(crate) struct Fake {
@@ -88,9 +93,14 @@ fn failure(code: u16, message: &str) -> Response {
         429 => "TooManyRequests",
         _ => "InternalError",
     };
-    let status = json!({
+    let mut status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message, "reason": reason,
     });
+    if message == TERMINATING {
+        let cause =
+            json!({"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"});
+        status["details"] = json!({"causes": [cause]});
+    }
     answer(code, &status)
 }
 

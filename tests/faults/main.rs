@@ -3,7 +3,7 @@
 mod fake;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fake::{Fake, Fault};
 use http::Method;
@@ -15,6 +15,7 @@ use nodeapp_operator::health::Health;
 use nodeapp_operator::metrics::Metrics;
 use nodeapp_operator::startup;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 const APP: &str = "/apis/nodeapp.dev/v1alpha1/namespaces/shop/nodeapps/cart";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/cart";
@@ -81,7 +82,8 @@ fn on_deployment(code: u16, message: &'static str, times: usize) -> Fault {
     Fault { on: (Method::PATCH, "/deployments/"), code, message, times }
 }
 
-#[tokio::test]
+// On a clock that stands still while anything is done, so that only waits count.
+#[tokio::test(start_paused = true)]
 async fn an_object_that_is_refused_degrades_the_app_with_the_servers_words_until_it_is_taken() {
     for (code, message) in [(403, "exceeded quota: compute"), (422, "spec.template: Invalid value")] {
         let fake = Fake::default();
@@ -95,10 +97,18 @@ async fn an_object_that_is_refused_degrades_the_app_with_the_servers_words_until
         assert_eq!(degraded["reason"], "ApplyRefused");
         let text = degraded["message"].as_str().unwrap_or_default();
         assert!(text.contains("cannot create Deployment cart") && text.contains(message), "{text}");
-        // A person corrects it, and a new generation does not wait for the back-off.
+        eventually("several tries have failed", || {
+            (fake.answers(&Method::PATCH, "/deployments/").len() >= 3).then_some(())
+        })
+        .await;
+        // A person corrects it, and a new generation does not wait for the back-off:
+        // after three failures that is 16 seconds or more.
         fake.heal();
         fake.put(APP, Some(app(2, 1)));
+        let corrected = Instant::now();
         healthy(&fake).await;
+        let waited = corrected.elapsed();
+        assert!(waited < Duration::from_secs(5), "{code}: waited {waited:?}");
     }
 }
 
@@ -130,7 +140,7 @@ async fn what_heals_by_itself_is_tried_again_and_is_no_matter_for_the_status() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn failures_are_tried_again_more_and_more_seldom() {
     let fake = Fake::default();
     fake.fail(on_deployment(503, "away", usize::MAX));
@@ -175,11 +185,15 @@ async fn a_settled_app_is_not_written_when_the_watches_list_again() {
         (fake.answers(&Method::GET, "/deployments").len() >= lists + 2).then_some(())
     })
     .await;
-    fake.put(
-        "/api/v1/namespaces/shop/services/other",
-        Some(json!({"metadata": {"name": "other", "namespace": "shop"}})),
-    );
-    assert_eq!(fake.writes(), writes);
+    // What the new lists led to comes before what this change leads to.
+    fake.put(APP, Some(app(2, 3)));
+    eventually("the change is carried out and reported", || {
+        let replicas = fake.get(DEPLOYMENT)?["spec"]["replicas"].clone();
+        let reported = fake.get(APP)?["status"]["observedGeneration"] == 2;
+        (replicas == 3 && reported).then_some(())
+    })
+    .await;
+    assert_eq!(fake.writes() - writes, 2, "one of the Deployment and one of the status");
 }
 
 #[tokio::test]
@@ -215,17 +229,38 @@ async fn an_app_that_cannot_be_read_stops_no_other() {
 }
 
 #[tokio::test]
-async fn a_namespace_on_its_way_out_is_left_alone() {
+async fn an_app_on_its_way_out_is_left_alone() {
     let fake = Fake::default();
     let mut leaving = app(1, 1);
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     fake.put(APP, Some(leaving));
     let operator = start(&fake);
+    looked_at_in_vain(&operator).await;
+    assert_eq!(fake.writes(), 0);
+}
+
+#[tokio::test]
+async fn a_namespace_on_its_way_out_is_no_failure_and_no_matter_for_the_status() {
+    let fake = Fake::default();
+    fake.fail(Fault {
+        on: (Method::PATCH, "/serviceaccounts/"),
+        code: 403,
+        message: fake::TERMINATING,
+        times: usize::MAX,
+    });
+    fake.put(APP, Some(app(1, 1)));
+    let operator = start(&fake);
+    looked_at_in_vain(&operator).await;
+    assert_eq!(fake.writes(), 1, "only the try to create the ServiceAccount");
+    let errors = "controller_runtime_reconcile_errors_total{controller=\"nodeapp\"} 0";
+    assert!(operator.metrics.render().contains(errors));
+}
+
+async fn looked_at_in_vain(operator: &Operator) {
     eventually("it was looked at", || {
         operator.metrics.render().contains("outcomes_total{outcome=\"deleting\"} 1").then_some(())
     })
     .await;
-    assert_eq!(fake.writes(), 0);
 }
 
 #[tokio::test]
@@ -251,4 +286,27 @@ async fn without_its_api_the_operator_waits_and_says_so() {
     // The fake reviews no rights: it answers without rules, as other authorizers do.
     eventually("it goes on", || task.is_finished().then_some(())).await;
     assert!(health.missing().is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_that_no_review_explains_is_told_in_the_servers_words() {
+    let fake = Fake::default();
+    // The fake reviews no rights, as a webhook that authorizes.
+    fake.fail(Fault {
+        on: (Method::GET, "/nodeapps"),
+        code: 403,
+        message: "the webhook says no",
+        times: usize::MAX,
+    });
+    let health = Arc::new(Health::new(&[]));
+    let (client, waiting) = (fake.client(), health.clone());
+    let task = tokio::spawn(async move { startup::wait_until_ready(&client, &waiting).await });
+    let missing = eventually("the refusal is told", || {
+        health.missing().into_iter().find(|missing| missing.contains("the webhook says no"))
+    })
+    .await;
+    assert!(missing.contains("nodeapp-operator rbac"), "{missing}");
+    assert!(!task.is_finished());
+    fake.heal();
+    eventually("it goes on", || task.is_finished().then_some(())).await;
 }
