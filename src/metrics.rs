@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Counter, Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::controller::error::Class;
@@ -26,8 +29,6 @@ pub struct Metrics {
     watch_errors: IntCounterVec,
     requests: IntCounterVec,
     running: IntGauge,
-    resident_memory: Gauge,
-    cpu_seconds: Gauge,
 }
 
 impl Default for Metrics {
@@ -40,12 +41,6 @@ fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntC
     let counter = IntCounterVec::new(Opts::new(name, help), labels).expect("name and labels are valid");
     registry.register(Box::new(counter.clone())).expect("each name is registered once");
     counter
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
-    let gauge = Gauge::new(name, help).expect("the name is valid");
-    registry.register(Box::new(gauge.clone())).expect("each name is registered once");
-    gauge
 }
 
 impl Metrics {
@@ -63,6 +58,7 @@ impl Metrics {
         let running = IntGauge::new("controller_runtime_active_workers", "Reconciles that are under way")
             .expect("the name is valid");
         registry.register(Box::new(running.clone())).expect("each name is registered once");
+        registry.register(Box::new(Process::new())).expect("each name is registered once");
         let of = |name: &str, help: &str, labels: &[&str]| counter(&registry, name, help, labels);
         let metrics = Self {
             reconciles: of(
@@ -84,16 +80,6 @@ impl Metrics {
             writes: of("nodeapp_writes_total", "Writes of children and statuses", &["what"]),
             watch_errors: of("nodeapp_watch_errors_total", "Errors of a watch", &["kind"]),
             requests: of("rest_client_requests_total", "Requests to the API server", &["code", "method"]),
-            resident_memory: gauge(
-                &registry,
-                "process_resident_memory_bytes",
-                "Resident memory size in bytes",
-            ),
-            cpu_seconds: gauge(
-                &registry,
-                "process_cpu_seconds_total",
-                "Total user and system CPU time spent in seconds",
-            ),
             reconcile_time,
             running,
             registry: registry.clone(),
@@ -161,10 +147,6 @@ impl Metrics {
 
     /// Everything in the text format of Prometheus.
     pub fn render(&self) -> String {
-        if let Some(usage) = process_usage() {
-            self.resident_memory.set(usage.resident_bytes);
-            self.cpu_seconds.set(usage.cpu_seconds);
-        }
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::warn!(%error, "cannot render the metrics");
@@ -179,6 +161,38 @@ pub struct Running(IntGauge);
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+/// What the process itself uses, read anew by each scrape.
+struct Process {
+    resident_memory: Gauge,
+    cpu_seconds: Counter,
+}
+
+impl Process {
+    fn new() -> Self {
+        let resident_memory = Gauge::new("process_resident_memory_bytes", "Resident memory size in bytes")
+            .expect("a valid name");
+        let cpu_seconds =
+            Counter::new("process_cpu_seconds_total", "Total user and system CPU time spent in seconds")
+                .expect("a valid name");
+        Self { resident_memory, cpu_seconds }
+    }
+}
+
+impl Collector for Process {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.resident_memory.desc(), self.cpu_seconds.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Some(usage) = process_usage() else { return Vec::new() };
+        // New ones, since a counter cannot be set and scrapes may come at once.
+        let now = Self::new();
+        now.resident_memory.set(usage.resident_bytes);
+        now.cpu_seconds.inc_by(usage.cpu_seconds);
+        [now.resident_memory.collect(), now.cpu_seconds.collect()].concat()
     }
 }
 
@@ -221,7 +235,21 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
-        assert!(text.contains("process_resident_memory_bytes"));
+    }
+
+    #[test]
+    fn the_process_tells_its_memory_and_its_processor_time() {
+        let metrics = Metrics::new();
+        // Each scrape reads anew and adds nothing up.
+        for _ in 0..2 {
+            let text = metrics.render();
+            assert!(text.contains("# TYPE process_resident_memory_bytes gauge"), "{text}");
+            assert!(text.contains("# TYPE process_cpu_seconds_total counter"), "{text}");
+            let used = process_usage().unwrap().cpu_seconds;
+            let told = text.lines().find_map(|line| line.strip_prefix("process_cpu_seconds_total "));
+            let told: f64 = told.unwrap().parse().unwrap();
+            assert!(told <= used, "{told} s told, {used} s used");
+        }
     }
 
     #[test]
