@@ -16,19 +16,10 @@ pub struct Permission {
     pub resource: &'static str,
     /// What is done with it.
     pub verbs: &'static [&'static str],
-    /// Where it is needed.
-    pub scope: Scope,
     /// What breaks without it.
     pub why: &'static str,
     /// Verbs that no test run can be expected to use, with the reason.
     pub unproved: &'static [(&'static str, &'static str)],
-}
-
-/// Where a permission is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// In the namespaces of the apps.
-    Namespaced,
 }
 
 /// Verbs of a child: watched, applied, and read once when its name is found taken.
@@ -40,7 +31,6 @@ pub const TABLE: &[Permission] = &[
         group: "",
         resource: "serviceaccounts",
         verbs: CHILD,
-        scope: Scope::Namespaced,
         why: "every app runs under an account of its own, which has no token",
         unproved: &[],
     },
@@ -48,7 +38,6 @@ pub const TABLE: &[Permission] = &[
         group: "",
         resource: "services",
         verbs: &["create", "delete", "get", "list", "patch", "watch"],
-        scope: Scope::Namespaced,
         why: "an app with a port is reached by its Service; one without a port loses it",
         unproved: &[],
     },
@@ -56,7 +45,6 @@ pub const TABLE: &[Permission] = &[
         group: "apps",
         resource: "controllerrevisions",
         verbs: &["create", "delete", "get", "list", "patch", "watch"],
-        scope: Scope::Namespaced,
         why: "they hold the pod templates, so that an upgrade of the operator restarts no app",
         unproved: &[],
     },
@@ -64,7 +52,6 @@ pub const TABLE: &[Permission] = &[
         group: "apps",
         resource: "deployments",
         verbs: CHILD,
-        scope: Scope::Namespaced,
         why: "it runs the pods of an app",
         unproved: &[],
     },
@@ -72,7 +59,6 @@ pub const TABLE: &[Permission] = &[
         group: "events.k8s.io",
         resource: "events",
         verbs: &["create", "patch"],
-        scope: Scope::Namespaced,
         why: "what happens to an app is told by Events; a repeated one is counted up",
         unproved: &[],
     },
@@ -80,7 +66,6 @@ pub const TABLE: &[Permission] = &[
         group: "nodeapp.dev",
         resource: "nodeapps",
         verbs: &["list", "watch"],
-        scope: Scope::Namespaced,
         why: "they are what the operator works on",
         unproved: &[],
     },
@@ -88,7 +73,6 @@ pub const TABLE: &[Permission] = &[
         group: "nodeapp.dev",
         resource: "nodeapps/finalizers",
         verbs: &["update"],
-        scope: Scope::Namespaced,
         why: "owner references that block the owner's deletion are refused without it where the \
               admission plugin OwnerReferencesPermissionEnforcement is on",
         unproved: &[("update", "it is checked by an admission plugin, never called")],
@@ -97,7 +81,6 @@ pub const TABLE: &[Permission] = &[
         group: "nodeapp.dev",
         resource: "nodeapps/status",
         verbs: &["patch"],
-        scope: Scope::Namespaced,
         why: "the state of an app is told there",
         unproved: &[],
     },
@@ -105,7 +88,6 @@ pub const TABLE: &[Permission] = &[
         group: "policy",
         resource: "poddisruptionbudgets",
         verbs: &["create", "delete", "get", "list", "patch", "watch"],
-        scope: Scope::Namespaced,
         why: "an app with two or more instances keeps serving while a node is drained",
         unproved: &[],
     },
