@@ -302,6 +302,11 @@ impl Machine {
     fn drain(&mut self, now: Now) -> Vec<Action> {
         let delays = !self.delay().is_zero();
         match &mut self.state {
+            // It is due, and connections wait for it.
+            State::Waiting { until } if delays && *until <= now => {
+                self.drain_next = true;
+                self.start(now)
+            }
             State::Waiting { .. } | State::Errored { .. } => {
                 self.state = State::Stopped { code: 0 };
                 vec![Action::Drained]

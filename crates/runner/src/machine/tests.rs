@@ -278,6 +278,14 @@ fn the_hook_during_a_restart_in_place_waits_for_the_process_that_serves_on() {
 }
 
 #[test]
+fn the_hook_between_two_processes_waits_for_the_one_that_is_due() {
+    let mut it = running();
+    it.on(ms(1_000), exited(End::Code(1)));
+    assert_eq!(it.on(ms(1_000), Event::Drain), [Action::Start, Action::Announce]);
+    assert_eq!(it.phase(), Phase::Lingering);
+}
+
+#[test]
 fn the_hook_during_a_restart_in_place_that_nobody_waits_for_is_answered_when_the_process_is_gone() {
     let mut it = Machine::new(&config(), SIGINT);
     it.on(ms(0), Event::Tick);
