@@ -12,7 +12,7 @@ use nodeapp_contract::{CONFIG_ANNOTATION, RUNNER_PORT, env, paths};
 use super::Settings;
 use super::deployment::seconds_rounded_up;
 use crate::controller::names;
-use crate::controller::validate::{ValidatedApp, log_volume_bytes};
+use crate::controller::validate::{ValidatedApp, config_text, log_volume_bytes};
 use crate::crd::notation::bytes_as_quantity;
 
 /// User and group of the pods, whatever the image says, so that images with
@@ -45,9 +45,8 @@ pub(super) fn template(app: &ValidatedApp, settings: &Settings) -> core::PodTemp
 }
 
 fn annotations(app: &ValidatedApp) -> BTreeMap<String, String> {
-    let config = serde_json::to_string(&app.runner).expect("the runner's configuration is JSON");
     BTreeMap::from([
-        (CONFIG_ANNOTATION.to_owned(), config),
+        (CONFIG_ANNOTATION.to_owned(), config_text(&app.runner)),
         (names::DEFAULT_CONTAINER_ANNOTATION.to_owned(), names::APP_CONTAINER.to_owned()),
     ])
 }

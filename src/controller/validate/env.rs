@@ -55,19 +55,23 @@ fn check_source(field: &str, source: &EnvVarSource, problems: &mut Problems) {
 }
 
 /// `port` is what the app is given as PORT; a different PORT beside it would be
-/// silently lost.
+/// silently lost, and so would one that only the pod knows.
 fn check_port(field: &str, variable: &EnvVar, port: Option<u16>, problems: &mut Problems) {
     if variable.name != "PORT" {
         return;
     }
-    if let (Some(port), Some(value)) = (port, &variable.value)
-        && *value != port.to_string()
-    {
-        problems.add(
-            &format!("{field}.value"),
-            &format!("PORT is {value} here but spec.port is {port}; leave PORT out, spec.port sets it"),
-        );
-    }
+    let Some(port) = port else { return };
+    let (below, given) = match (&variable.value, &variable.value_from) {
+        (Some(value), _) if *value == port.to_string() => return,
+        (Some(value), _) if !value.is_empty() => (".value", value.as_str()),
+        (Some(_), _) => (".value", "empty"),
+        (None, Some(_)) => (".valueFrom", "taken from elsewhere"),
+        (None, None) => ("", "empty"),
+    };
+    problems.add(
+        &format!("{field}{below}"),
+        &format!("PORT is {given} here but spec.port is {port}; leave PORT out, spec.port sets it"),
+    );
 }
 
 fn variable(variable: &EnvVar) -> core::EnvVar {

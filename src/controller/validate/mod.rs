@@ -15,7 +15,7 @@ use nodeapp_contract::RunnerConfig;
 use serde_json::Value;
 
 pub use problems::{Problem, Problems};
-pub use runner::log_volume_bytes;
+pub use runner::{config_text, log_volume_bytes};
 
 use super::names;
 use crate::crd::{NodeApp, NodeAppSpec};
@@ -68,6 +68,12 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             "must be at most 63 lower-case letters, digits and '-', starting with a letter",
         );
     }
+    if name == "default" {
+        problems.add(
+            "metadata.name",
+            "names the ServiceAccount too, and default is the one that every namespace has; take another name",
+        );
+    }
     if app.spec.instances < 0 {
         problems.add("spec.instances", "must be 0 or more");
     }
@@ -80,6 +86,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let memory = memory::plan(&app.spec, &mut problems);
     let writable_paths = writable_paths(&app.spec, &mut problems);
     let runner = runner::config(&name, &app.spec, port, memory.restart_above, &mut problems);
+    runner::check_size(&runner, &mut problems);
     // A foreground deletion waits for the children.
     let owner = app
         .controller_owner_ref(&())
@@ -146,7 +153,7 @@ fn writable_paths(spec: &NodeAppSpec, problems: &mut Problems) -> Vec<String> {
         let field = format!("spec.writablePaths[{index}]");
         let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(':');
         if !path.starts_with('/') || path.len() < 2 || path[1..].split('/').any(bad_part) {
-            problems.add(&field, "must be an absolute path such as /app/cache, without . and .. and ':'");
+            problems.add(&field, "must be an absolute path such as /app/cache, without . and .. and ':' and without / at the end");
         } else if path == "/tmp" {
             problems.add(&field, "/tmp is writable anyway; leave it out");
         } else if let Some(dir) = RESERVED.iter().find(|dir| is_under(path, dir)) {

@@ -28,6 +28,30 @@ fn check_port(field: &str, port: i32, problems: &mut Problems) -> Option<u16> {
     port
 }
 
+/// The configuration as the runner reads it.
+pub fn config_text(config: &RunnerConfig) -> String {
+    serde_json::to_string(config).expect("the runner's configuration is JSON")
+}
+
+/// Linux starts no program with a variable of 128 KiB or more; the difference is
+/// for its name and for what a later runner may be told.
+const LONGEST_CONFIG: usize = 120 * 1024;
+
+/// The runner is told everything in one variable, and a longer one would leave a
+/// pod that never starts.
+pub(super) fn check_size(config: &RunnerConfig, problems: &mut Problems) {
+    let size = config_text(config).len();
+    if size > LONGEST_CONFIG {
+        problems.add(
+            "spec",
+            &format!(
+                "args, command, nodeArgs and probes come to {size} bytes together with the other settings, at \
+                 most {LONGEST_CONFIG} can be handed to the runner; put long arguments into a file of the image"
+            ),
+        );
+    }
+}
+
 /// Everything the runner is told.
 pub(super) fn config(
     name: &str,

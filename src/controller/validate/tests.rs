@@ -124,6 +124,43 @@ fn a_port_variable_may_repeat_the_port_but_not_contradict_it() {
 }
 
 #[test]
+fn a_port_variable_that_would_be_lost_is_refused_wherever_it_comes_from() {
+    let source = json!({"secretKeyRef": {"name": "s", "key": "k"}});
+    let from = |port: Value| json!({"port": port, "env": [{"name": "PORT", "valueFrom": source}]});
+    let refused = validate(&app(&from(json!(3000)))).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "spec.env[0].valueFrom: PORT is taken from elsewhere here but spec.port is 3000; leave PORT out, \
+         spec.port sets it"
+    );
+    valid(&from(Value::Null));
+    assert_eq!(problems(&json!({"port": 3000, "env": [{"name": "PORT"}]})), ["spec.env[0]"]);
+}
+
+#[test]
+fn a_configuration_that_no_variable_can_hold_is_refused_with_both_sizes() {
+    let args = |last: usize| {
+        let mut args = vec!["a".repeat(32_768); 3];
+        args.push("a".repeat(last));
+        json!({"args": args})
+    };
+    let rest = config_text(&valid(&args(0)).runner).len();
+    let most = 120 * 1024;
+    valid(&args(most - rest));
+    let refused = validate(&app(&args(most - rest + 1))).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.starts_with("spec: args, command"), "{refused}");
+    assert!(refused.contains("122881 bytes") && refused.contains("at most 122880"), "{refused}");
+}
+
+#[test]
+fn the_account_of_the_namespace_is_no_apps() {
+    let mut taken = app(&json!({}));
+    taken.metadata.name = Some("default".to_owned());
+    let refused = validate(&taken).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.starts_with("metadata.name: names the ServiceAccount too"), "{refused}");
+}
+
+#[test]
 fn a_probe_needs_a_port_from_somewhere() {
     let probe = |port: Value| json!({"port": port, "probes": {"liveness": {"http": {"path": "/healthz"}}}});
     assert_eq!(problems(&probe(Value::Null)), ["spec.probes.liveness.http.port"]);
