@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
@@ -31,6 +31,10 @@ use super::status::NodeAppStatus;
         "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
         "metadata.name names the Service too: at most 63 lower-case letters, digits and '-', starting with a letter and not ending with '-'",
     ),
+    validation = (
+        "self.metadata.name != 'default'",
+        "metadata.name names the ServiceAccount too, and default is the one that every namespace has; take another name",
+    ),
     scale(
         spec_replicas_path = ".spec.instances",
         status_replicas_path = ".status.replicas",
@@ -56,7 +60,11 @@ use super::status::NodeAppStatus;
 ))]
 pub struct NodeAppSpec {
     /// Container image with Node.js and the app. Any base image works, distroless ones too.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^\S+$"))]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = (
+        r"self.matches('^\\S+$')",
+        "image must name a container image, without blanks, such as registry.example/acme/api:1.4.2",
+    ))]
     pub image: String,
     /// Script that Node.js runs, relative to cwd (PM2 `script`). Exactly one of script and command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +85,8 @@ pub struct NodeAppSpec {
     pub node_args: Option<Vec<String>>,
     /// Working directory, an absolute path (PM2 `cwd`). Default: the one of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 4096), regex(pattern = r"^/"))]
+    #[schemars(length(max = 4096))]
+    #[x_kube(validation = ("self.startsWith('/')", "cwd must be an absolute path such as /app"))]
     pub cwd: Option<String>,
     /// Number of instances, each a pod with one process (PM2 `instances`). 0 stops the app and keeps
     /// everything else. Default 1.
@@ -162,12 +171,26 @@ pub struct NodeAppSpec {
     /// Directories that the app may write to, beside `/tmp`: absolute paths, empty at every start of
     /// a pod. What the image has there is hidden. Everything else is read-only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 32),
-        inner(length(min = 2, max = 1024), regex(pattern = r"^(/[^/:\x00]+)+$")),
-        extend("x-kubernetes-list-type" = "set")
-    )]
+    #[schemars(schema_with = "writable_paths")]
     pub writable_paths: Vec<String>,
+}
+
+/// By hand, since a rule about the items cannot be derived, and one about the list
+/// would not say which item it means.
+fn writable_paths(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "maxLength": 1024,
+            "x-kubernetes-validations": [{
+                "rule": r"self.matches('^(/[^/:\\x00]+)+$') && !self.matches('/\\.\\.?(/|$)')",
+                "message": "writablePaths must be absolute paths such as /app/cache, without . and .. and ':' and without / at the end",
+            }],
+        },
+    })
 }
 
 /// Signal that asks an app to end.

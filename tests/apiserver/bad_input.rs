@@ -24,8 +24,10 @@ fn refusals() -> Vec<(Value, [&'static str; 2])> {
         (json!({"maxMemoryRestart": 0}), ["spec.maxMemoryRestart", "must be whole bytes"]),
         (json!({"logRotate": {"maxSize": "10MB"}}), ["spec.logRotate.maxSize", "such as 512M"]),
         (json!({"instances": -1}), ["spec.instances", "greater than or equal to 0"]),
-        (json!({"image": ""}), ["spec.image", "at least 1 chars long"]),
-        (json!({"image": "a b"}), ["spec.image", "should match"]),
+        (json!({"image": ""}), ["spec.image", "must name a container image, without blanks"]),
+        (json!({"image": "a b"}), ["spec.image", "must name a container image, without blanks"]),
+        (json!({"cwd": "app"}), ["spec.cwd", "must be an absolute path such as /app"]),
+        (json!({"cwd": ""}), ["spec.cwd", "must be an absolute path such as /app"]),
         (json!({"script": null}), ["spec", "set exactly one of script"]),
         (json!({"command": ["npm", "start"]}), ["spec", "set exactly one of script"]),
         (
@@ -67,7 +69,13 @@ fn refusals() -> Vec<(Value, [&'static str; 2])> {
             json!({"resources": {"limits": {"memory": "1 Gi"}}}),
             ["spec.resources.limits.memory", "should match"],
         ),
-        (json!({"writablePaths": ["cache"]}), ["spec.writablePaths[0]", "should match"]),
+        (
+            json!({"writablePaths": ["cache"]}),
+            ["spec.writablePaths[0]", "must be absolute paths such as /app/cache"],
+        ),
+        (json!({"writablePaths": ["/a", "/b/../c"]}), ["spec.writablePaths[1]", "without . and .."]),
+        (json!({"writablePaths": ["/a:b"]}), ["spec.writablePaths[0]", "without . and .. and ':'"]),
+        (json!({"writablePaths": ["/a/"]}), ["spec.writablePaths[0]", "without / at the end"]),
         (json!({"instance": 3}), ["spec.instance", "unknown field"]),
     ]
 }
@@ -99,6 +107,19 @@ fn a_name_that_cannot_be_a_service_is_refused() {
             let text = format!("{error:#}");
             assert!(text.contains("metadata.name names the Service too"), "{text}");
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_name_of_every_namespaces_account_is_refused() {
+    story(Tier::Apiserver, |namespace| async move {
+        install().await?;
+        let Err(error) = create(&namespace, &app("default", &json!({}))).await else {
+            panic!("default was taken")
+        };
+        let text = format!("{error:#}");
+        assert!(text.contains("metadata.name names the ServiceAccount too"), "{text}");
         Ok(())
     });
 }
