@@ -9,5 +9,6 @@ mod children;
 mod definition;
 mod interrupted;
 mod others;
+mod pull_secret;
 mod rights;
 mod support;

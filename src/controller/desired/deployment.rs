@@ -11,8 +11,9 @@ use super::metadata;
 use crate::controller::names;
 use crate::controller::validate::ValidatedApp;
 
-/// `ReplicaSets` kept by the Deployment. History is in the `ControllerRevisions`;
-/// these few serve those who type `kubectl rollout undo`.
+/// `ReplicaSets` kept by the Deployment, for who looks what ran before. History is
+/// in the `ControllerRevisions`, and the way back is the `NodeApp`: a `kubectl
+/// rollout undo` is reverted, since the `NodeApp` still asks for the other template.
 const REPLICA_SETS_KEPT: i32 = 3;
 
 /// What a pod may take beyond listenTimeout: to be scheduled, to pull images.
