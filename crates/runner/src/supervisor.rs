@@ -109,6 +109,8 @@ pub(crate) fn give_up(settings: &Settings, error: &LaunchError) -> u8 {
 impl Supervisor {
     fn new(settings: Settings, config: RunnerConfig, env: Env) -> Result<Self, String> {
         let about = |what: String| move |error: io::Error| format!("{what}: {error}");
+        // First of all: PID 1 loses a signal that it has no handler for yet.
+        let signals = Pipes::new().map_err(about("cannot catch signals".into()))?;
         let dir = &settings.run_dir;
         std::fs::create_dir_all(dir).map_err(about(format!("cannot create {}", dir.display())))?;
         let kill_signal = signals::by_name(&config.stop.kill_signal).unwrap_or(Signal::INT);
@@ -119,7 +121,6 @@ impl Supervisor {
         let in_dir = format!("cannot make a socket in {}; it must be writable", dir.display());
         let side = SideChannel::bind(&settings.channel_socket()).map_err(about(in_dir.clone()))?;
         let control = Control::bind(&settings.control_socket()).map_err(about(in_dir))?;
-        let signals = Pipes::new().map_err(about("cannot catch signals".into()))?;
         // Orphans of the app come to the runner also where it is not PID 1.
         let own = rustix::process::getpid();
         rustix::process::set_child_subreaper(Some(own))

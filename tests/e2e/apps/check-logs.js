@@ -9,7 +9,11 @@ const dir = '/nodeapp/logs';
 const report = { files: [], done: 0, lines: 0, twice: 0, torn: [], distinct: 0, last: -1 };
 const seen = new Set();
 
-for (const file of fs.readdirSync(dir).sort()) {
+// A file that is being compressed is there twice for a moment, once unfinished.
+const names = fs.readdirSync(dir).filter((name) => !name.endsWith('.new'));
+const files = names.filter((name) => !names.includes(`${name}.gz`)).sort();
+
+for (const file of files) {
   const bytes = fs.readFileSync(path.join(dir, file));
   report.files.push({ file, bytes: bytes.length });
   const text = (file.endsWith('.gz') ? zlib.gunzipSync(bytes) : bytes).toString();
