@@ -1,7 +1,8 @@
 //! Whether an object is already as it should be, so that nothing is written at
 //! rest. The question is the one that server-side apply answers: would applying
 //! change anything? It would when a wanted field has another value, and when we
-//! own a field that is no longer wanted. Fields of others are not looked at.
+//! own a field that is no longer wanted. Fields of others are not looked at,
+//! except in objects that are one value as a whole.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
@@ -28,6 +29,7 @@ pub fn is_ours(entry: &ManagedFieldsEntry) -> bool {
 /// Whether `live` has every field of `desired` with the same value.
 fn covers(field: &str, desired: &Value, live: &Value) -> bool {
     match (desired, live) {
+        (desired, live) if is_atomic(field) => desired == live,
         (Value::Object(desired), Value::Object(live)) => desired.iter().all(|(key, wanted)| {
             // Quantities lie in maps under these names, or alone under the last.
             let hint = if matches!(field, "requests" | "limits") { "quantity" } else { key.as_str() };
@@ -39,6 +41,12 @@ fn covers(field: &str, desired: &Value, live: &Value) -> bool {
         }
         (desired, live) => desired == live,
     }
+}
+
+/// Objects that the API server replaces as a whole and does not complete: what
+/// someone adds changes what we said, as another label in a selector does.
+fn is_atomic(field: &str) -> bool {
+    matches!(field, "selector" | "secretKeyRef" | "configMapKeyRef")
 }
 
 fn is_quantity(field: &str) -> bool {
@@ -55,7 +63,10 @@ fn covers_list(field: &str, desired: &[Value], live: &[Value]) -> bool {
             && desired.iter().zip(live).all(|(wanted, value)| covers("", wanted, value));
     };
     let same_key = |one: &Value, other: &Value| keys.iter().all(|key| one.get(key) == other.get(key));
-    desired.iter().all(|wanted| live.iter().any(|value| same_key(wanted, value) && covers("", wanted, value)))
+    // In order, since a variable may refer to those before it, but with items of
+    // others in between.
+    let mut rest = live.iter();
+    desired.iter().all(|wanted| rest.any(|value| same_key(wanted, value) && covers("", wanted, value)))
 }
 
 /// The keys by which the API server merges a list; lists without any are
@@ -156,6 +167,31 @@ mod tests {
     fn lists_without_keys_are_compared_as_a_whole() {
         assert!(!covers("command", &json!(["a"]), &json!(["a", "b"])));
         assert!(covers("command", &json!(["a", "b"]), &json!(["a", "b"])));
+    }
+
+    #[test]
+    fn the_order_of_what_is_wanted_is_wanted_too_since_variables_refer_to_earlier_ones() {
+        let variables = |names: &[&str]| -> Value {
+            names.iter().map(|name| json!({"name": name, "value": "1"})).collect()
+        };
+        let desired = variables(&["HOST", "URL"]);
+        assert!(!covers("env", &desired, &variables(&["URL", "HOST"])));
+        assert!(covers("env", &desired, &variables(&["THEIRS", "HOST", "THEIRS_TOO", "URL"])));
+        assert!(!covers("env", &desired, &variables(&["HOST"])));
+    }
+
+    #[test]
+    fn what_someone_adds_to_a_selector_changes_all_of_it() {
+        let service = |selector: Value| json!({"spec": {"selector": selector, "type": "ClusterIP"}});
+        let desired = service(json!({"app": "cart"}));
+        assert!(covers("", &desired, &desired));
+        assert!(!covers("", &desired, &service(json!({"app": "cart", "track": "stable"}))));
+        let budget = |labels: Value| service(json!({"matchLabels": labels}));
+        assert!(!covers("", &budget(json!({"a": "b"})), &budget(json!({"a": "b", "c": "d"}))));
+        let secret = |key: Value| json!({"valueFrom": {"secretKeyRef": key}});
+        let key = secret(json!({"name": "s", "key": "k"}));
+        assert!(covers("", &key, &key));
+        assert!(!covers("", &key, &secret(json!({"name": "s", "key": "k", "optional": true}))));
     }
 
     #[test]

@@ -121,6 +121,9 @@ fn what_someone_changes_in_a_child_is_put_right() {
             ("Deployment", json!({"spec": {"replicas": 9}})),
             ("Deployment", json!({"spec": {"template": {"spec": {"containers": other_image}}}})),
             ("Service", json!({"spec": {"selector": {"nodeapp.dev/app": "other"}}})),
+            // One more label, and nothing is selected any more.
+            ("Service", json!({"spec": {"selector": {"track": "canary"}}})),
+            ("PodDisruptionBudget", json!({"spec": {"selector": {"matchLabels": {"track": "canary"}}}})),
             ("PodDisruptionBudget", json!({"spec": {"maxUnavailable": "100%"}})),
             ("ServiceAccount", json!({"automountServiceAccountToken": true})),
             (
@@ -226,6 +229,29 @@ fn history_has_an_end() {
                     .collect();
                 numbers.sort_unstable();
                 ensure!(numbers == (4..=13).collect::<Vec<_>>(), "{numbers:?}");
+                Ok(())
+            })
+            .await
+    });
+}
+
+#[test]
+fn variables_that_someone_puts_in_another_order_are_put_in_theirs() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        let variables = json!([{"name": "HOST", "value": "db"}, {"name": "URL", "value": "http://$(HOST)"}]);
+        namespace.apply(&app("shop", &json!({"env": variables}))).await?;
+        settled(&namespace, "shop").await?;
+        let containers = |deployment: &Value| deployment["spec"]["template"]["spec"]["containers"].clone();
+        let before = containers(&namespace.get("Deployment", "shop").await?);
+        let mut swapped = before.clone();
+        swapped[0]["env"].as_array_mut().expect("variables").swap(0, 1);
+        let change = json!({"spec": {"template": {"spec": {"containers": swapped}}}});
+        namespace.patch("Deployment", "shop", &change).await?;
+        namespace
+            .eventually("URL comes after HOST again", SOON, async || {
+                let after = containers(&namespace.get("Deployment", "shop").await?);
+                ensure!(after == before, "{}", after[0]["env"]);
                 Ok(())
             })
             .await
