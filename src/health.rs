@@ -18,8 +18,8 @@ use crate::metrics::Metrics;
 /// So many errors of a watch in a row make the operator unready: single ones are
 /// everyday, since every watch is cut now and then.
 const ERRORS_IN_A_ROW: u32 = 3;
-/// Errors further apart than this are not in a row; the watches retry at least
-/// every 30 seconds.
+/// Errors further apart than this are not in a row: several times the longest wait
+/// of a watch and of a request that gets no connection.
 const IN_A_ROW: Duration = Duration::from_secs(75);
 
 /// What is known of the operator's own state.

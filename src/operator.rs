@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::controller::context::Context;
 use crate::controller::desired::Settings;
-use crate::controller::wiring::{self, WATCHED};
+use crate::controller::wiring::{self, WATCHED, WatchEnded};
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::{client, startup};
@@ -36,6 +36,9 @@ pub enum Error {
     /// The system refused something.
     #[error("cannot watch for signals: {0}")]
     Signals(#[source] std::io::Error),
+    /// A defect; what is known of the cluster would be out of date from now on.
+    #[error(transparent)]
+    Watch(#[from] WatchEnded),
 }
 
 /// Runs the operator until SIGTERM or SIGINT.
@@ -59,11 +62,12 @@ pub async fn run(settings: Settings, listen: SocketAddr) -> Result<(), Error> {
     let serving =
         tokio::spawn(health::serve(listener, health.clone(), metrics.clone(), ordered(stop.clone())));
     let context = Arc::new(Context::new(client.clone(), settings, metrics, health.clone()));
-    tokio::select! {
+    let controlled = tokio::select! {
         () = startup::wait_until_ready(&client, &health) => control(context, stop).await,
-        () = ordered(stop.clone()) => {}
-    }
+        () = ordered(stop.clone()) => Ok(()),
+    };
     serving.abort();
+    controlled?;
     tracing::info!("the operator ends; applications keep running");
     Ok(())
 }
@@ -74,7 +78,7 @@ async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)>
     Ok((listener, bound))
 }
 
-async fn control(context: Arc<Context>, stop: watch::Receiver<bool>) {
+async fn control(context: Arc<Context>, stop: watch::Receiver<bool>) -> Result<(), WatchEnded> {
     let (client, health) = (context.client.clone(), context.health.clone());
     let controller = wiring::run(context, ordered(stop.clone()));
     let out_of_time = async {
@@ -82,10 +86,11 @@ async fn control(context: Arc<Context>, stop: watch::Receiver<bool>) {
         tokio::time::sleep(LAST_RECONCILES).await;
     };
     tokio::select! {
-        () = controller => {}
+        ended = controller => return ended,
         () = startup::keep_looking(&client, &health) => {}
         () = out_of_time => tracing::warn!("reconciles under way were cut; the next start goes on from there"),
     }
+    Ok(())
 }
 
 /// Becomes true with the first signal to end.

@@ -28,7 +28,7 @@ mod watching;
 pub mod wiring;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -49,12 +49,17 @@ pub use wiring::run;
 /// An app as it comes from the watch: perhaps one that cannot be read.
 pub type Guarded = DeserializeGuard<NodeApp>;
 
+/// How long a reconcile may take. One that hangs would keep its app from being
+/// looked at. It is safe to cut: every write stands for itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// One reconcile, with its bookkeeping.
 async fn reconcile(app: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let _running = context.metrics.begin();
     let started = Instant::now();
     let key = key(&app);
-    match Box::pin(steps(&app, &key, &context)).await {
+    let steps = tokio::time::timeout(PATIENCE, Box::pin(steps(&app, &key, &context)));
+    match steps.await.unwrap_or_else(|_| Err(late(&key))) {
         Ok(outcome) => {
             context.metrics.succeeded(outcome, started.elapsed());
             match outcome {
@@ -74,6 +79,13 @@ async fn reconcile(app: Arc<Guarded>, context: Arc<Context>) -> Result<Action, E
             Err(error)
         }
     }
+}
+
+/// A reconcile that came to no end: as good as an API server that is away.
+fn late(key: &AppKey) -> Error {
+    let text = format!("the API server has not answered within {} s", PATIENCE.as_secs());
+    let (action, name) = (error::Action::Apply, key.name.clone());
+    Error { action, kind: "NodeApp", name, source: kube::Error::Service(text.into()) }
 }
 
 /// What to do about a failed reconcile: say it once, try again later.

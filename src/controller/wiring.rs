@@ -37,9 +37,21 @@ const GATHER: Duration = Duration::from_millis(100);
 /// of API servers, which cut silent connections after four minutes.
 pub const WATCH_SECONDS: u32 = 220;
 
+/// A watch is gone for good.
+#[derive(Debug, thiserror::Error)]
+#[error("a watch of children has ended; the operator must start anew{}", .0.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
+pub struct WatchEnded(Option<tokio::task::JoinError>);
+
 /// Runs the controller until `stop` resolves, then lets the reconciles that are
 /// under way come to their end.
-pub async fn run(context: Arc<Context>, stop: impl Future<Output = ()> + Send + 'static) {
+///
+/// # Errors
+/// When a watch is gone for good, which only a defect can bring about: what is
+/// known of the cluster would be out of date without anyone noticing.
+pub async fn run(
+    context: Arc<Context>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), WatchEnded> {
     let (touched, children) = mpsc::unbounded_channel();
     let mut watches = JoinSet::new();
     let mut listed = watch_children(&context, &touched, &mut watches);
@@ -61,7 +73,8 @@ pub async fn run(context: Arc<Context>, stop: impl Future<Output = ()> + Send + 
         .chain(stream::select(apps, of_children).map(Ok::<_, Infallible>))
         .take_until(Box::pin(stop));
     let config = controller::Config::default().concurrency(CONCURRENCY);
-    applier(
+    let known = context.clone();
+    let reconciles = applier(
         |app, context| Box::pin(reconcile(app, context)),
         retry,
         context,
@@ -69,11 +82,24 @@ pub async fn run(context: Arc<Context>, stop: impl Future<Output = ()> + Send + 
         Box::pin(queue),
         config,
     )
-    // Failures were counted and logged where they happened; an app that is no
-    // longer there needs nothing.
-    .for_each(|_| std::future::ready(()))
-    .await;
-    watches.abort_all();
+    .for_each(move |result| {
+        forget_gone(&known, result.err());
+        std::future::ready(())
+    });
+    // The watches end with the set that holds them.
+    tokio::select! {
+        () = reconciles => Ok(()),
+        Some(ended) = watches.join_next() => Err(WatchEnded(ended.err())),
+    }
+}
+
+/// A failed reconcile was counted and logged where it failed. One that was under
+/// way when its app went may have left something to forget.
+fn forget_gone(context: &Context, error: Option<controller::Error<super::Error, Infallible>>) {
+    if let Some(controller::Error::ObjectNotFound(app)) = error {
+        let namespace = app.namespace.unwrap_or_default();
+        context.memory.forget(&AppKey { namespace, name: app.name });
+    }
 }
 
 fn request(app: &AppKey, reason: ReconcileReason) -> ReconcileRequest<Guarded> {
@@ -86,7 +112,7 @@ fn apps(
     writer: kube::runtime::reflector::store::Writer<Guarded>,
 ) -> impl Stream<Item = ReconcileRequest<Guarded>> + Send + use<> {
     let events = watcher(scoped::<Guarded>(context), watcher::Config::default().timeout(WATCH_SECONDS))
-        .default_backoff()
+        .backoff(WatchBackoff::default())
         .modify(|app| {
             app.meta_mut().managed_fields = None;
         });

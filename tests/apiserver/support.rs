@@ -255,7 +255,8 @@ impl Operator {
         let mut context = Context::new(client, settings, Metrics::new(), health.clone());
         context.namespace = Some(namespace.name().to_owned());
         let never = async { match std::future::pending::<Infallible>().await {} };
-        let task = tokio::spawn(controller::run(Arc::new(context), never));
+        let run = controller::run(Arc::new(context), never);
+        let task = tokio::spawn(async move { run.await.expect("the watches stay") });
         Ok(Self { task, health })
     }
 

@@ -31,6 +31,11 @@ pub(crate) struct Fault {
 pub(crate) const TERMINATING: &str =
     "unable to create new content in namespace shop because it is being terminated";
 
+/// Instead of an HTTP status: no answer ever.
+pub(crate) const HANG: u16 = 0;
+/// Instead of an HTTP status: a defect in the way to the server.
+pub(crate) const PANIC: u16 = 1;
+
 /// The server.
 #[derive(Clone, Default)]
 pub(crate) struct Fake {
@@ -175,6 +180,11 @@ impl Fake {
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let fault = self.lock().fault(&method, uri.path());
         let response = match fault {
+            Some(Fault { code: HANG, .. }) => {
+                self.lock().requests.push((method.clone(), uri.path().to_owned(), HANG));
+                std::future::pending().await
+            }
+            Some(Fault { code: PANIC, .. }) => panic!("as the test wants it"),
             Some(fault) => failure(fault.code, fault.message),
             None => self.handle(&method, uri.path(), uri.query().unwrap_or_default(), body),
         };

@@ -1,5 +1,6 @@
 //! What the operator does when the API server does not do as it should.
 
+mod endurance;
 mod fake;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use http::Method;
 use nodeapp_operator::controller;
 use nodeapp_operator::controller::context::Context;
 use nodeapp_operator::controller::desired::Settings;
-use nodeapp_operator::controller::wiring::WATCHED;
+use nodeapp_operator::controller::wiring::{WATCHED, WatchEnded};
 use nodeapp_operator::health::Health;
 use nodeapp_operator::metrics::Metrics;
 use nodeapp_operator::startup;
@@ -31,7 +32,8 @@ fn app(generation: i64, instances: i64) -> Value {
 }
 
 struct Operator {
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<Result<(), WatchEnded>>,
+    context: Arc<Context>,
     health: Arc<Health>,
     metrics: Metrics,
 }
@@ -47,9 +49,9 @@ fn start(fake: &Fake) -> Operator {
     health.found_missing(Vec::new());
     let settings = Settings { runner_image: "runner:1".to_owned() };
     let metrics = Metrics::new();
-    let context = Context::new(fake.client(), settings, metrics.clone(), health.clone());
-    let task = tokio::spawn(controller::run(Arc::new(context), std::future::pending()));
-    Operator { task, health, metrics }
+    let context = Arc::new(Context::new(fake.client(), settings, metrics.clone(), health.clone()));
+    let task = tokio::spawn(controller::run(context.clone(), std::future::pending()));
+    Operator { task, context, health, metrics }
 }
 
 /// Polls until the check gives something.
