@@ -167,10 +167,12 @@ async fn carry_out(
 ) -> Result<CarriedOut, Error> {
     let mut looked = false;
     loop {
+        let children = desired::desired(valid, &observed.revisions, &context.settings);
+        // A worker has no use for the name of a Service.
+        observed.taken.retain(|taken| children.include(taken.kind));
         if !observed.taken.is_empty() {
             return Ok(CarriedOut::Taken(Box::new(observed)));
         }
-        let children = desired::desired(valid, &observed.revisions, &context.settings);
         let revision = children.revision.name_any();
         let mut writer = Writer::new(&context.client, &valid.namespace);
         let applied = Box::pin(writer.apply(children, &observed)).await;

@@ -134,3 +134,33 @@ fn everything_goes_with_the_app() {
             .await
     });
 }
+
+#[test]
+fn names_that_an_app_does_not_need_may_belong_to_anyone() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        for kind in ["Service", "PodDisruptionBudget"] {
+            let mut object = foreign(kind);
+            // Seen by the operator, and not the app's own.
+            object["metadata"]["labels"] = json!({
+                "app.kubernetes.io/managed-by": "nodeapp-operator",
+                "nodeapp.dev/app": "shop",
+            });
+            object["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "name": "kube-root-ca.crt",
+                "uid": namespace.get("ConfigMap", "kube-root-ca.crt").await?["metadata"]["uid"],
+                "controller": true,
+            }]);
+            namespace.apply(&object).await?;
+        }
+        namespace.apply(&app("shop", &json!({"port": null, "instances": 1}))).await?;
+        reported(&namespace, "shop", "True").await?;
+        for kind in ["Service", "PodDisruptionBudget"] {
+            let object = namespace.get(kind, "shop").await?;
+            assert_eq!(object["metadata"]["ownerReferences"][0]["kind"], "ConfigMap", "{kind}");
+        }
+        Ok(())
+    });
+}

@@ -11,6 +11,7 @@ mod service_account;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use k8s_openapi::Resource as _;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -64,6 +65,15 @@ impl<Stage> Children<Stage> {
         deployment: Deployment,
     ) -> Self {
         Self { service_account, revision, service, disruption_budget, deployment, stage: PhantomData }
+    }
+
+    /// Whether an object of this kind is among them.
+    pub(super) fn include(&self, kind: &str) -> bool {
+        match kind {
+            Service::KIND => self.service.is_some(),
+            PodDisruptionBudget::KIND => self.disruption_budget.is_some(),
+            _ => true,
+        }
     }
 }
 
