@@ -5,9 +5,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
+use serde_json::Value;
 
 use super::compare;
 use super::names::APP_LABEL;
@@ -137,9 +140,30 @@ pub fn slim<K: Resource>(object: &mut K) {
     }
 }
 
+/// The same for a revision, whose data as a tree would take several times the
+/// memory of its text; [`expanded`] makes it a tree again.
+pub fn slim_revision(revision: &mut ControllerRevision) {
+    slim(revision);
+    if let Some(data) = &mut revision.data {
+        data.0 = Value::String(data.0.to_string());
+    }
+}
+
+/// A cached revision as the API server has it.
+pub fn expanded(revision: &ControllerRevision) -> ControllerRevision {
+    let mut revision = revision.clone();
+    if let Some(RawExtension(data)) = &mut revision.data
+        && let Some(tree) = data.as_str().and_then(|text| serde_json::from_str(text).ok())
+    {
+        *data = tree;
+    }
+    revision
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::Service;
+    use serde_json::json;
 
     use super::*;
 
@@ -179,6 +203,18 @@ mod tests {
         cache.take(Event::Init);
         cache.take(Event::InitApply(service("web", "web", "1")));
         assert_eq!(cache.take(Event::InitDone), HashSet::from([key("api")]), "api went unseen");
+    }
+
+    #[test]
+    fn a_revision_is_kept_as_text_and_comes_back_as_it_was() {
+        for data in [json!({"spec": {"image": "a:1"}, "template": [1, "x"]}), json!("text"), json!(null)] {
+            let whole = ControllerRevision { data: Some(RawExtension(data)), ..Default::default() };
+            let mut kept = whole.clone();
+            slim_revision(&mut kept);
+            assert!(kept.data.as_ref().is_some_and(|data| data.0.is_string()));
+            assert_eq!(expanded(&kept), whole);
+        }
+        assert_eq!(expanded(&ControllerRevision::default()), ControllerRevision::default());
     }
 
     #[test]

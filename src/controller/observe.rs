@@ -10,7 +10,7 @@ use k8s_openapi::{Metadata, NamespaceResourceScope};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
-use super::cache::{AppKey, Cache};
+use super::cache::{AppKey, Cache, expanded};
 use super::error::{Action, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER};
 
@@ -82,6 +82,7 @@ pub fn cached(caches: &Caches, owner: Owner<'_>) -> Observed {
         revisions: revisions
             .into_iter()
             .filter(|revision| holder(revision.meta(), owner).is_none())
+            .map(|revision| Arc::new(expanded(&revision)))
             .collect(),
         service: sort_out(named(&caches.services, owner), owner, &mut taken),
         disruption_budget: sort_out(named(&caches.disruption_budgets, owner), owner, &mut taken),

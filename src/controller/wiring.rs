@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::apply::Child;
-use super::cache::{AppKey, Cache, slim};
+use super::cache::{AppKey, Cache, slim, slim_revision};
 use super::context::Context;
 use super::watching::{WatchBackoff, note};
 use super::{Guarded, names, reconcile, retry};
@@ -113,9 +113,7 @@ fn apps(
 ) -> impl Stream<Item = ReconcileRequest<Guarded>> + Send + use<> {
     let events = watcher(scoped::<Guarded>(context), watcher::Config::default().timeout(WATCH_SECONDS))
         .backoff(WatchBackoff::default())
-        .modify(|app| {
-            app.meta_mut().managed_fields = None;
-        });
+        .modify(slim);
     let (health, metrics) = (context.health.clone(), context.metrics.clone());
     let gone = context.clone();
     let events = events.inspect(move |event| {
@@ -137,16 +135,29 @@ fn watch_children(
     tasks: &mut JoinSet<()>,
 ) -> Vec<watch::Receiver<bool>> {
     vec![
-        watch_kind::<ServiceAccount>(context, |context| &context.caches.service_accounts, touched, tasks),
-        watch_kind::<ControllerRevision>(context, |context| &context.caches.revisions, touched, tasks),
-        watch_kind::<Service>(context, |context| &context.caches.services, touched, tasks),
-        watch_kind::<PodDisruptionBudget>(
+        watch_kind::<ServiceAccount>(
             context,
-            |context| &context.caches.disruption_budgets,
+            |context| &context.caches.service_accounts,
+            slim,
             touched,
             tasks,
         ),
-        watch_kind::<Deployment>(context, |context| &context.caches.deployments, touched, tasks),
+        watch_kind::<ControllerRevision>(
+            context,
+            |context| &context.caches.revisions,
+            slim_revision,
+            touched,
+            tasks,
+        ),
+        watch_kind::<Service>(context, |context| &context.caches.services, slim, touched, tasks),
+        watch_kind::<PodDisruptionBudget>(
+            context,
+            |context| &context.caches.disruption_budgets,
+            slim,
+            touched,
+            tasks,
+        ),
+        watch_kind::<Deployment>(context, |context| &context.caches.deployments, slim, touched, tasks),
     ]
 }
 
@@ -155,6 +166,7 @@ fn watch_children(
 fn watch_kind<K>(
     context: &Arc<Context>,
     cache: fn(&Context) -> &Cache<K>,
+    slim: fn(&mut K),
     touched: &mpsc::UnboundedSender<AppKey>,
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<bool>
@@ -165,7 +177,7 @@ where
     let (context, touched) = (context.clone(), touched.clone());
     let kind = <K as k8s_openapi::Resource>::KIND;
     tasks.spawn(async move {
-        let mut events = Box::pin(events_of::<K>(&context));
+        let mut events = Box::pin(events_of::<K>(&context, slim));
         while let Some(event) = events.next().await {
             note(&context.health, &context.metrics, kind, &event);
             let Ok(event) = event else { continue };
@@ -182,7 +194,10 @@ where
     receiver
 }
 
-fn events_of<K>(context: &Context) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + use<K>
+fn events_of<K>(
+    context: &Context,
+    slim: fn(&mut K),
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + use<K>
 where
     K: Child + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + 'static,
 {
