@@ -139,6 +139,9 @@ fn everything_goes_with_the_app() {
 fn names_that_an_app_does_not_need_may_belong_to_anyone() {
     story(Tier::Apiserver, |namespace| async move {
         let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        let legacy = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "legacy"}});
+        namespace.apply(&legacy).await?;
+        let legacy = namespace.get("ConfigMap", "legacy").await?;
         for kind in ["Service", "PodDisruptionBudget"] {
             let mut object = foreign(kind);
             // Seen by the operator, and not the app's own.
@@ -149,8 +152,8 @@ fn names_that_an_app_does_not_need_may_belong_to_anyone() {
             object["metadata"]["ownerReferences"] = json!([{
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "name": "kube-root-ca.crt",
-                "uid": namespace.get("ConfigMap", "kube-root-ca.crt").await?["metadata"]["uid"],
+                "name": "legacy",
+                "uid": legacy["metadata"]["uid"],
                 "controller": true,
             }]);
             namespace.apply(&object).await?;
