@@ -40,7 +40,7 @@ use cache::AppKey;
 use context::Context;
 use error::{Class, Error};
 use observe::{Observed, Owner};
-use outcome::Outcome;
+use outcome::{Done, Outcome};
 use status::Findings;
 use validate::ValidatedApp;
 
@@ -60,7 +60,8 @@ async fn reconcile(app: Arc<Guarded>, context: Arc<Context>) -> Result<Action, E
     let key = key(&app);
     let steps = tokio::time::timeout(PATIENCE, Box::pin(steps(&app, &key, &context)));
     match steps.await.unwrap_or_else(|_| Err(late(&key))) {
-        Ok(outcome) => {
+        Ok(done) => {
+            let outcome = done.outcome;
             context.metrics.succeeded(outcome, started.elapsed());
             match outcome {
                 Outcome::Deleting => context.memory.forget(&key),
@@ -72,7 +73,7 @@ async fn reconcile(app: Arc<Guarded>, context: Arc<Context>) -> Result<Action, E
                 outcome = outcome.name(),
                 "reconciled"
             );
-            Ok(outcome.next(rand::random()))
+            Ok(done.next(rand::random()))
         }
         Err(error) => {
             context.metrics.failed(error.class(), started.elapsed());
@@ -107,11 +108,11 @@ fn key(app: &Guarded) -> AppKey {
 }
 
 /// The five steps.
-async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Outcome, Error> {
+async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, Error> {
     let app = match &app.0 {
-        _ if app.meta().deletion_timestamp.is_some() => return Ok(Outcome::Deleting),
+        _ if app.meta().deletion_timestamp.is_some() => return Ok(Outcome::Deleting.into()),
         Ok(app) => app,
-        Err(unreadable) => return report::unreadable(context, key, unreadable).await,
+        Err(unreadable) => return report::unreadable(context, key, unreadable).await.map(Done::from),
     };
     let uid = app.uid().unwrap_or_default();
     let owner = Owner { key, uid: &uid };
@@ -131,7 +132,7 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Outcome
             let findings = Findings::Taken(&observed.taken, observed.deployment.as_deref());
             report::report(context, app, key, findings, Outcome::NameTaken).await
         }
-        Err(error) if error.class() == Class::Terminating => Ok(Outcome::Deleting),
+        Err(error) if error.class() == Class::Terminating => Ok(Outcome::Deleting.into()),
         Err(error) if error.class().needs_a_person() => {
             let deployment = observe::cached(&context.caches, owner).deployment;
             let text = error.to_string();

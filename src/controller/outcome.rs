@@ -19,6 +19,28 @@ pub enum Outcome {
     Deleting,
 }
 
+/// An outcome, and when the status that goes with it is out of date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// How long the status is good for; without end if there is none.
+    pub good_for: Option<Duration>,
+}
+
+impl From<Outcome> for Done {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, good_for: None }
+    }
+}
+
+impl Done {
+    /// When to look again, should no watch say so earlier.
+    pub fn next(self, spread: f64) -> Action {
+        self.good_for.map_or_else(|| self.outcome.next(spread), Action::requeue)
+    }
+}
+
 impl Outcome {
     /// All of them.
     pub const ALL: [Self; 5] =
@@ -44,5 +66,18 @@ impl Outcome {
             // Objects of others are not watched.
             Self::NameTaken => Duration::from_secs(20).mul_f64(1.0 + spread.clamp(0.0, 1.0)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_gets_old_is_looked_at_when_it_does() {
+        let soon = Duration::from_mins(10);
+        let done = Done { outcome: Outcome::Unchanged, good_for: Some(soon) };
+        assert_eq!(done.next(0.5), Action::requeue(soon));
+        assert_eq!(Done::from(Outcome::Unchanged).next(0.0), Action::requeue(Duration::from_mins(30)));
     }
 }

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::error::{Action, Error};
 use super::events::{self, Note};
 use super::names::MANAGER;
-use super::outcome::Outcome;
+use super::outcome::{Done, Outcome};
 use super::status::{self, Findings};
 use crate::crd::{NodeApp, NodeAppStatus, Reason};
 
@@ -23,21 +23,23 @@ pub(super) async fn report(
     key: &AppKey,
     findings: Findings<'_>,
     outcome: Outcome,
-) -> Result<Outcome, Error> {
+) -> Result<Done, Error> {
     let version = app.resource_version();
     let previous = context
         .memory
         .last_report(key, version.as_deref())
         .or_else(|| app.status.clone())
         .unwrap_or_default();
-    let current = status::compute(app, &previous, findings, Timestamp::now());
+    let now = Timestamp::now();
+    let current = status::compute(app, &previous, findings, now);
+    let good_for = status::good_for(&current, findings, now);
     if current == previous {
-        return Ok(outcome);
+        return Ok(Done { outcome, good_for });
     }
     match patch(context, app, key, &current).await {
         Ok(()) => {}
         // Deleted meanwhile, or another of the same name: its own reconcile comes.
-        Err(error) if error.is_gone() => return Ok(Outcome::Deleting),
+        Err(error) if error.is_gone() => return Ok(Outcome::Deleting.into()),
         Err(error) => return Err(error),
     }
     context.metrics.wrote_status();
@@ -45,10 +47,11 @@ pub(super) async fn report(
         context.events.publish(&app.object_ref(&()), note).await;
     }
     context.memory.reported(key.clone(), version, current);
-    Ok(match outcome {
+    let outcome = match outcome {
         Outcome::Unchanged => Outcome::Changed,
         other => other,
-    })
+    };
+    Ok(Done { outcome, good_for })
 }
 
 async fn patch(context: &Context, app: &NodeApp, key: &AppKey, status: &NodeAppStatus) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 
 mod rollout;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Service;
@@ -36,6 +38,17 @@ pub enum Findings<'a> {
     },
 }
 
+impl<'a> Findings<'a> {
+    fn deployment(self) -> Option<&'a Deployment> {
+        match self {
+            Self::Applied(children) => Some(&children.deployment),
+            Self::Invalid(_, deployment) | Self::Taken(_, deployment) | Self::Refused { deployment, .. } => {
+                deployment
+            }
+        }
+    }
+}
+
 /// A condition before it gets its time.
 struct Verdict {
     type_: ConditionType,
@@ -52,13 +65,10 @@ pub fn compute(
     now: Timestamp,
 ) -> NodeAppStatus {
     let generation = app.metadata.generation;
-    let deployment = match findings {
-        Findings::Applied(children) => Some(&children.deployment),
-        Findings::Invalid(_, deployment)
-        | Findings::Taken(_, deployment)
-        | Findings::Refused { deployment, .. } => deployment,
-    };
-    let situation = Situation::of(deployment, was_ready(previous, generation));
+    let deployment = findings.deployment();
+    let due = was_ready(previous, generation)
+        || scaling_until(previous, deployment).is_some_and(|deadline| deadline <= now);
+    let situation = Situation::of(deployment, due);
     let conditions = verdicts(findings, &situation)
         .into_iter()
         .map(|verdict| condition(verdict, previous, generation, now))
@@ -95,6 +105,25 @@ fn was_ready(previous: &NodeAppStatus, generation: Option<i64>) -> bool {
                 || (is(ConditionType::Degraded, "True")
                     && condition.reason == Reason::InstancesUnavailable.name())
         })
+}
+
+/// When instances that are still to come are late. Nobody else says so: to the
+/// Deployment, its rollout is long over.
+fn scaling_until(status: &NodeAppStatus, deployment: Option<&Deployment>) -> Option<Timestamp> {
+    let scaling = status.conditions.iter().find(|condition| {
+        condition.type_ == ConditionType::Progressing.name()
+            && condition.status == "True"
+            && condition.reason == Reason::Scaling.name()
+    })?;
+    let since: Timestamp = scaling.last_transition_time.parse().ok()?;
+    since.checked_add(rollout::deadline(deployment)).ok()
+}
+
+/// How long until a status is out of date though nothing happens.
+pub fn good_for(status: &NodeAppStatus, findings: Findings<'_>, now: Timestamp) -> Option<Duration> {
+    let until = scaling_until(status, findings.deployment())?.duration_since(now);
+    // Past it, only an event changes anything.
+    Duration::try_from(until).ok().filter(|wait| !wait.is_zero())
 }
 
 fn runner_image(revision: &ControllerRevision) -> Option<String> {
@@ -225,7 +254,13 @@ fn degradation(situation: &Situation) -> Verdict {
         Rollout::Stuck | Rollout::Refused | Rollout::Lost => (true, situation.rollout.reason()),
         Rollout::Settled | Rollout::Rolling | Rollout::Scaling => (false, Reason::Healthy),
     };
-    let message = if holds { situation.message.clone() } else { "nothing is wrong".to_owned() };
+    let message = match holds {
+        true => situation.message.clone(),
+        false if situation.available < situation.wanted => {
+            format!("nothing has failed so far; {}", situation.message)
+        }
+        false => "nothing is wrong".to_owned(),
+    };
     Verdict { type_: ConditionType::Degraded, holds, reason, message }
 }
 

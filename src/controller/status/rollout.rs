@@ -1,5 +1,6 @@
 //! Where an app stands, read from its Deployment.
 
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 
 use crate::crd::Reason;
@@ -17,7 +18,7 @@ pub(super) enum Rollout {
     Stuck,
     /// Pods cannot be created.
     Refused,
-    /// Instances that were there are not available any more.
+    /// Instances are not available any more, or have not become it in time.
     Lost,
 }
 
@@ -55,8 +56,9 @@ pub(super) struct Situation {
 }
 
 impl Situation {
-    /// Reads a Deployment. `was_ready`: all instances were there for this spec before.
-    pub(super) fn of(deployment: Option<&Deployment>, was_ready: bool) -> Self {
+    /// Reads a Deployment. `due`: all instances were there for this spec before, or
+    /// should be by now.
+    pub(super) fn of(deployment: Option<&Deployment>, due: bool) -> Self {
         let spec = deployment.and_then(|deployment| deployment.spec.as_ref());
         let status = deployment.and_then(|deployment| deployment.status.as_ref());
         let number = |number: Option<i32>| number.unwrap_or(0);
@@ -69,12 +71,12 @@ impl Situation {
             rollout: Rollout::Rolling,
             message: String::new(),
         };
-        situation.rollout = situation.judge(deployment, was_ready);
+        situation.rollout = situation.judge(deployment, due);
         situation.message = situation.describe(deployment);
         situation
     }
 
-    fn judge(&self, deployment: Option<&Deployment>, was_ready: bool) -> Rollout {
+    fn judge(&self, deployment: Option<&Deployment>, due: bool) -> Rollout {
         let Some(deployment) = deployment else { return Rollout::Rolling };
         let status = deployment.status.as_ref();
         let seen = status.and_then(|status| status.observed_generation).unwrap_or(0);
@@ -95,7 +97,7 @@ impl Situation {
         }
         let rolled = condition(deployment, "Progressing")
             .is_some_and(|condition| condition.reason.as_deref() == Some("NewReplicaSetAvailable"));
-        match (rolled && self.existing == self.updated, was_ready) {
+        match (rolled && self.existing == self.updated, due) {
             (false, _) => Rollout::Rolling,
             (true, true) if self.existing == self.wanted => Rollout::Lost,
             (true, _) => Rollout::Scaling,
@@ -120,7 +122,7 @@ impl Situation {
                  correct the spec"
             ),
             Rollout::Refused => format!("pods cannot be created: {counts}. {}", why("ReplicaFailure")),
-            Rollout::Lost => format!("instances were lost: {counts}. See the pods' logs and events"),
+            Rollout::Lost => format!("instances are not available: {counts}. See the pods' logs and events"),
         }
     }
 
@@ -140,6 +142,12 @@ impl Situation {
             (rollout, _) => rollout.reason(),
         }
     }
+}
+
+/// How long new instances may take, in the API server's default if not said.
+pub(super) fn deadline(deployment: Option<&Deployment>) -> SignedDuration {
+    let seconds = deployment.and_then(|deployment| deployment.spec.as_ref()?.progress_deadline_seconds);
+    SignedDuration::from_secs(seconds.unwrap_or(600).into())
 }
 
 fn condition<'a>(deployment: &'a Deployment, type_: &str) -> Option<&'a DeploymentCondition> {

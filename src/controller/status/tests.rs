@@ -152,6 +152,33 @@ fn more_instances_are_scaling_and_no_rollout() {
 }
 
 #[test]
+fn instances_that_never_come_degrade_the_app_when_they_are_late() {
+    let ready = fresh(&Pods(2, 2, 2, 2), &[ROLLED]);
+    let short = || deployment(&Pods(4, 4, 4, 2), &[ROLLED]);
+    let scaling = carried_out(short(), &NodeAppStatus { observed_generation: Some(6), ..ready }, 60);
+    assert_eq!(of(&scaling, ConditionType::Degraded), ("False", "Healthy"));
+    let message = &scaling.conditions[3].message;
+    assert!(message.contains("4 wanted, 2 available") && !message.contains("nothing is wrong"), "{message}");
+    let findings = Findings::Invalid(&Problems::default(), None);
+    assert_eq!(good_for(&scaling, findings, at(60)), Some(Duration::from_mins(10)));
+    assert_eq!(carried_out(short(), &scaling, 659), scaling);
+    let late = carried_out(short(), &scaling, 660);
+    assert_eq!(
+        summary(&late),
+        [
+            ("False", "InstancesUnavailable"),
+            ("True", "InstancesAvailable"),
+            ("False", "Settled"),
+            ("True", "InstancesUnavailable")
+        ]
+    );
+    assert_eq!(good_for(&late, findings, at(660)), None);
+    assert_eq!(carried_out(short(), &late, 900), late, "and it stays so, without a write");
+    let all = carried_out(deployment(&Pods(4, 4, 4, 4), &[ROLLED]), &late, 999);
+    assert_eq!(of(&all, ConditionType::Degraded), ("False", "Healthy"));
+}
+
+#[test]
 fn a_stopped_app_is_ready_and_says_so() {
     let status = fresh(&Pods(0, 0, 0, 0), &[ROLLED]);
     assert_eq!(of(&status, ConditionType::Ready), ("True", "Stopped"));
