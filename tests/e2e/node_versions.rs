@@ -1,10 +1,13 @@
 //! Every version of Node.js there is an image of: one in an ordinary run, all with `--all`.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use serde_json::{Value, json};
 
 use crate::app::{App, PORT};
 use crate::e2e;
+use crate::stop::time_to_stop;
 
 /// Says that it is ready by the message, and which Node.js it is. Given on the
 /// command line, because the plain Node images hold no app.
@@ -33,6 +36,9 @@ fn every_node_version_gets_ready_answers_and_stops() {
             ensure!(version.starts_with(&format!("v{major}.")), "Node.js {major}: {answer}");
             let status = app.runner(&namespace).await?;
             ensure!(status["state"] == "online", "Node.js {major}: {status}");
+            // A second of drain delay and the kubelet's own work; the grace period is 18 s.
+            let took = time_to_stop(&namespace, &app, true).await?;
+            ensure!(took < Duration::from_secs(10), "Node.js {major} stops in {took:?}");
         }
         Ok(())
     });

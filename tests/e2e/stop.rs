@@ -10,7 +10,7 @@ use crate::app::{App, PORT, SOON};
 use crate::e2e;
 
 /// Deletes the only pod of an app and gives the time until it is gone.
-async fn time_to_stop(namespace: &Namespace, app: &App, while_stopping: bool) -> Result<Duration> {
+pub(crate) async fn time_to_stop(namespace: &Namespace, app: &App, while_stopping: bool) -> Result<Duration> {
     let pods = app.ready(namespace, 1).await?;
     let start = Instant::now();
     namespace.delete_object("Pod", &pods[0]).await?;
