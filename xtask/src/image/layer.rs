@@ -144,6 +144,14 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
+/// The paths in a tar archive, in their order.
+#[cfg(test)]
+pub(super) fn paths_in(archive: &[u8]) -> Vec<String> {
+    let mut archive = tar::Archive::new(archive);
+    let entries = archive.entries().expect("entries");
+    entries.map(|entry| entry.expect("entry").path().expect("path").display().to_string()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,12 +161,6 @@ mod tests {
         let mut bytes = Vec::new();
         let tree = Tree::from([("usr/bin/app".to_owned(), Entry::Text { content: "x".into(), mode: 0o755 })]);
         write_layer(&tree, &mut bytes).expect("written");
-        let mut archive = tar::Archive::new(bytes.as_slice());
-        let paths: Vec<String> = archive
-            .entries()
-            .expect("entries")
-            .map(|entry| entry.expect("entry").path().expect("path").display().to_string())
-            .collect();
-        assert_eq!(paths, ["usr/", "usr/bin/", "usr/bin/app"]);
+        assert_eq!(paths_in(&bytes), ["usr/", "usr/bin/", "usr/bin/app"]);
     }
 }

@@ -248,7 +248,7 @@ fn append(archive: &mut tar::Builder<&mut dyn Write>, path: &str, bytes: &[u8]) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::layer::Entry;
+    use super::super::layer::{Entry, paths_in};
     use super::*;
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -281,12 +281,7 @@ mod tests {
         store.image("localhost/b:1", std::slice::from_ref(&base), &other).expect("image");
         let mut bytes = Vec::new();
         store.export(&["localhost/a:1", "localhost/b:1"], &mut bytes).expect("exported");
-        let mut archive = tar::Archive::new(bytes.as_slice());
-        let paths: Vec<String> = archive
-            .entries()
-            .expect("entries")
-            .map(|entry| entry.expect("entry").path().expect("path").display().to_string())
-            .collect();
+        let paths = paths_in(&bytes);
         assert_eq!(paths.iter().filter(|path| **path == blob_name(&base.digest)).count(), 1);
         assert_eq!(paths.len(), 2 + 1 + 2 + 2, "layout, index, layer, configs, manifests: {paths:?}");
     }
