@@ -36,6 +36,8 @@ pub enum ExitReason {
     MemoryLimit,
     /// Its liveness or startup probe failed.
     ProbeFailed,
+    /// The runner restarted it because its event loop was silent.
+    Hung,
     /// It was ordered to stop.
     StopOrdered,
     /// It was never started: the configuration cannot be read.

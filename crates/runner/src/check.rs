@@ -45,6 +45,7 @@ impl Running {
             Check::Http { port, path, headers } => {
                 Kind::Connecting { socket: connect(*port)?, request: Some(request(*port, path, headers)) }
             }
+            Check::Grpc { .. } => return Err(io::ErrorKind::Unsupported.into()),
             Check::Exec { argv } => Kind::Program { pid: execute(argv, env, cwd)? },
         };
         Ok(Self { kind, deadline })

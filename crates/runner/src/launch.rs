@@ -64,7 +64,7 @@ pub(crate) fn plan(config: &RunnerConfig, vars: &Env, facts: &Facts) -> Result<P
     let search = search_path(vars).to_string_lossy();
     let env = app_env(config, vars, facts);
     match &config.launch {
-        Launch::Script { script, args, node_args } => {
+        Launch::Script { script, args, node_args, .. } => {
             let program = find_program("node", vars, cwd.as_deref()).ok_or_else(|| {
                 missing_program(format!(
                     "Node.js is not in the image: no executable `node` in PATH ({search}); use an image with \

@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn watch() -> MemoryWatch {
-        MemoryWatch::new(MemoryPolicy { max_rss: 100 * MIB, confirm: Millis(1_000) })
+        MemoryWatch::new(MemoryPolicy { max_rss: 100 * MIB, confirm: Millis(1_000), heap_snapshot: false })
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use nodeapp_contract::config::{
-    Check, Launch, LogFiles, MemoryPolicy, Probe, Readiness, RestartPolicy, StopPolicy,
+    Check, Launch, LogFiles, LogPolicy, MemoryPolicy, NodeOptions, Preload, Probe, Readiness, RestartPolicy,
+    StopPolicy,
 };
 use nodeapp_contract::{RUNNER_PORT, RunnerConfig, paths};
 
@@ -90,8 +91,14 @@ pub(super) fn config(
         startup,
         stop: stop(spec, problems),
         restart: restart(spec, problems),
-        memory: restart_above
-            .map(|max_rss| MemoryPolicy { max_rss, confirm: defaults::MEMORY_CONFIRM.into() }),
+        memory: restart_above.map(|max_rss| MemoryPolicy {
+            max_rss,
+            confirm: defaults::MEMORY_CONFIRM.into(),
+            heap_snapshot: false,
+        }),
+        node: NodeOptions::default(),
+        preload: Preload::default(),
+        log: LogPolicy::default(),
         log_files: log_files(spec, problems),
     }
 }
@@ -117,6 +124,7 @@ fn launch(spec: &NodeAppSpec, problems: &mut Problems) -> Launch {
             script: script.unwrap_or_default(),
             args: spec.args.clone(),
             node_args: spec.node_args.clone().unwrap_or_default(),
+            interpreter: None,
         },
     }
 }
@@ -135,6 +143,7 @@ fn stop(spec: &NodeAppSpec, problems: &mut Problems) -> StopPolicy {
         .into(),
         kill_timeout: time("spec.killTimeout", spec.kill_timeout.as_ref(), defaults::KILL_TIMEOUT, problems)
             .into(),
+        ..StopPolicy::default()
     }
 }
 
@@ -153,6 +162,7 @@ fn restart(spec: &NodeAppSpec, problems: &mut Problems) -> RestartPolicy {
             .exp_backoff_restart_delay
             .as_ref()
             .map(|given| time("spec.expBackoffRestartDelay", Some(given), Duration::ZERO, problems).into()),
+        ..RestartPolicy::default()
     }
 }
 
@@ -166,10 +176,10 @@ fn log_files(spec: &NodeAppSpec, problems: &mut Problems) -> Option<LogFiles> {
         problems.add("spec.logRotate", "maxSize × retain is more than any disk; lower one of them");
     }
     Some(LogFiles {
-        dir: paths::LOG_DIR.to_owned(),
         max_size,
         retain,
         compress: given.compress.unwrap_or(false),
+        ..LogFiles::in_dir(paths::LOG_DIR)
     })
 }
 

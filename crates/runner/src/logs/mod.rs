@@ -351,7 +351,7 @@ mod tests {
         // It was killed while it compressed.
         fs::write(left.with_extension("gz.new"), "half").unwrap();
         let dir_name = dir.path().to_str().unwrap().to_owned();
-        let config = LogFiles { dir: dir_name, max_size: 10, retain: 3, compress: true };
+        let config = LogFiles { max_size: 10, retain: 3, compress: true, ..LogFiles::in_dir(dir_name) };
         let mut logs = Logs::open("web", &config).unwrap();
         logs.archivist.finish(Duration::from_secs(20));
         let mut names: Vec<_> =

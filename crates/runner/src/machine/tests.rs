@@ -1,6 +1,6 @@
 //! Stories of the machine, and laws that hold in every one of them.
 
-use nodeapp_contract::config::{Launch, Millis, Readiness, RestartPolicy};
+use nodeapp_contract::config::{Launch, Millis, RestartPolicy};
 use proptest::prelude::*;
 
 use super::*;
@@ -15,22 +15,9 @@ fn ms(n: u64) -> Duration {
 
 fn config() -> RunnerConfig {
     RunnerConfig {
-        name: "web".into(),
-        launch: Launch::Command { argv: vec!["app".into()] },
-        cwd: None,
         port: Some(3000),
-        readiness: Readiness::default(),
-        liveness: None,
-        startup: None,
-        stop: StopPolicy {
-            kill_signal: "SIGINT".into(),
-            drain_delay: Millis(5_000),
-            drain_timeout: Millis(10_000),
-            kill_timeout: Millis(3_000),
-        },
-        restart: RestartPolicy::default(),
-        memory: None,
-        log_files: None,
+        stop: StopPolicy { kill_timeout: Millis(3_000), ..StopPolicy::default() },
+        ..RunnerConfig::new("web", Launch::Command { argv: vec!["app".into()] })
     }
 }
 
