@@ -3,6 +3,7 @@
 use nodeapp_contract::config::{Launch, Millis, RestartPolicy};
 use proptest::prelude::*;
 
+use super::stopping::IDLE_WAIT;
 use super::*;
 
 const SIGINT: i32 = 2;
