@@ -5,14 +5,14 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-const PRELOAD: &str = include_str!("preload.cjs");
+use crate::preload;
 
 /// Puts the runner and its preload script into `dir`.
 pub(crate) fn install(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let own = fs::read("/proc/self/exe")?;
     place(&dir.join("nodeapp-runner"), &own, 0o755)?;
-    place(&dir.join("preload.cjs"), PRELOAD.as_bytes(), 0o644)
+    place(&dir.join("preload.cjs"), preload::SCRIPT.as_bytes(), 0o644)
 }
 
 /// Whole or not at all: the file may be in use when an init container runs again.

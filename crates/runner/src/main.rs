@@ -22,6 +22,7 @@ mod logs;
 mod machine;
 mod memory;
 mod pages;
+mod preload;
 mod probe;
 mod probes;
 mod procfs;

@@ -1,0 +1,110 @@
+// --- listening ---------------------------------------------------------------
+
+function watchListening(served, drain, channel, pools) {
+  const net = require('node:net');
+  const plainListen = net.Server.prototype.listen;
+  net.Server.prototype.listen = function listen(...args) {
+    let chosen = {};
+    let normalized;
+    try {
+      normalized = net._normalizeArgs(args);
+      if (takesPort(this, normalized[0])) chosen = choosePool(pools, normalized[0]);
+    } catch {
+      chosen = {};
+    }
+    if (this.listening === false) onceListening(this, served, drain, channel, pools, chosen);
+    if (!chosen.pool) return plainListen.apply(this, args);
+    const [options, callback] = normalized;
+    const fd = take(pools, chosen.pool);
+    const backlog = options.backlog || [args[1], args[2]].find((n) => Number(n) > 0);
+    const adopted = { fd };
+    if (options.signal) adopted.signal = options.signal;
+    const rest = backlog ? [Number(backlog)] : [];
+    if (typeof callback === 'function') rest.push(callback);
+    try {
+      return plainListen.call(this, adopted, ...rest);
+    } catch (error) {
+      giveBack(pools, chosen.pool);
+      throw error;
+    }
+  };
+  shareWithClusterWorkers(net, pools);
+}
+
+function takesPort(server, options) {
+  if (server.listening || options.fd >= 0 || options.path || options.handle || options._handle) return false;
+  return options.port !== undefined && options.port !== null && !require('node:cluster').isWorker;
+}
+
+// cluster.SCHED_NONE makes its handles without a server.
+function shareWithClusterWorkers(net, pools) {
+  const plain = net._createServerHandle;
+  net._createServerHandle = function (host, port, type, fd, flags) {
+    const none = fd === undefined || fd === null || fd < 0;
+    const chosen = none && port > 0 ? choosePool(pools, { host, port, ipv6Only: (flags & 1) === 1 }) : {};
+    if (!chosen.pool) return plain.apply(this, arguments);
+    const handle = plain.call(this, null, null, null, take(pools, chosen.pool), 0);
+    if (typeof handle === 'object') onHandleClosed(handle, () => giveBack(pools, chosen.pool));
+    else giveBack(pools, chosen.pool);
+    return handle;
+  };
+}
+
+function onHandleClosed(handle, then) {
+  const close = handle.close;
+  handle.close = function (...args) {
+    handle.close = close;
+    then();
+    return close.apply(this, args);
+  };
+}
+
+function onceListening(server, served, drain, channel, pools, { pool, why }) {
+  const { errorMonitor } = require('node:events');
+  const failed = () => {
+    server.removeListener('listening', listening);
+    if (pool) giveBack(pools, pool);
+  };
+  const listening = guarded(() => {
+    server.removeListener(errorMonitor, failed);
+    const handle = server._handle;
+    const bound = handle ? server.address() : null;
+    if (!bound || typeof bound !== 'object') return;
+    const listener = { stop: () => standIn(server, handle, bound) };
+    track(served, server);
+    drain.listeners.add(listener);
+    onHandleClosed(handle, () => {
+      drain.listeners.delete(listener);
+      if (pool) giveBack(pools, pool);
+      channel.send({ t: 'closed', port: bound.port, adopted: Boolean(pool) });
+    });
+    channel.send({ t: 'listening', port: bound.port, host: bound.address, adopted: Boolean(pool), why });
+    if (drain.closed) listener.stop();
+  });
+  server.once('listening', listening);
+  // Observed, not handled: without a handler of the app an error still throws.
+  server.once(errorMonitor, failed);
+}
+
+// Ends accepting without the app noticing: connections that come now wait in
+// the runner's socket for the next process.
+function standIn(server, handle, bound) {
+  if (server._handle === handle) {
+    server._handle = {
+      fd: -1,
+      close(callback) {
+        if (typeof callback === 'function') setImmediate(callback);
+      },
+      ref() {},
+      unref() {},
+      hasRef: () => false,
+      getAsyncId: () => 0,
+      getsockname(out) {
+        Object.assign(out, bound);
+        return 0;
+      },
+    };
+  }
+  handle.close();
+}
+

@@ -1,0 +1,17 @@
+// --- begin ---------------------------------------------------------------------
+
+function main(path) {
+  const channel = runnerChannel(path);
+  const served = serving();
+  const drain = obeyOrders(served, channel);
+  countRequests(served, drain, channel);
+  // With an IPC channel `net` is loaded already; without one and without a
+  // held socket the process may never need it.
+  if (process.channel || process.env[LISTEN_FDS]) {
+    const { isMainThread } = require('node:worker_threads');
+    watchListening(served, drain, channel, heldSockets(isMainThread));
+  }
+}
+
+// An app without the preload's help is better than none.
+if (process.env[CHANNEL]) guarded(main)(process.env[CHANNEL]);
