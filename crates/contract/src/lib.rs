@@ -10,14 +10,18 @@
 //! know, and every new field has a default that means "as before".
 
 pub mod config;
+pub mod cron;
 pub mod env;
 pub mod exit;
 pub mod paths;
 pub mod status;
+pub mod zone;
 
 pub use config::RunnerConfig;
+pub use cron::Cron;
 pub use exit::ExitCode;
 pub use status::{ExitReason, LastExit, RunnerStatus};
+pub use zone::Zone;
 
 /// Port of the runner's own read-only HTTP endpoint: `/ready`, `/live`,
 /// `/status`, `/metrics`. PM2's web interface has the same number.

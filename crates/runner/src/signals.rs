@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::low_level::pipe;
 
 const NAMES: [(&str, Signal); 12] = [
@@ -42,11 +42,13 @@ pub(crate) struct Pipes {
     pub(crate) stop: UnixStream,
     /// SIGCHLD: a child has ended.
     pub(crate) child: UnixStream,
+    /// SIGUSR2: open the log files anew, as PM2's daemon does.
+    pub(crate) reopen: UnixStream,
 }
 
 impl Pipes {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { stop: catch(&[SIGTERM, SIGINT])?, child: catch(&[SIGCHLD])? })
+        Ok(Self { stop: catch(&[SIGTERM, SIGINT])?, child: catch(&[SIGCHLD])?, reopen: catch(&[SIGUSR2])? })
     }
 }
 

@@ -192,6 +192,7 @@ impl Supervisor {
         let mut all = Interest::default();
         all.read(Token::Stop, self.signals.stop.as_fd());
         all.read(Token::Child, self.signals.child.as_fd());
+        all.read(Token::Reopen, self.signals.reopen.as_fd());
         if let Some(stream) = self.child.as_ref().and_then(|child| child.ipc.stream()) {
             all.read(Token::Ipc, stream.as_fd());
         }
@@ -232,6 +233,12 @@ impl Supervisor {
                 signals::take(&self.signals.child);
                 self.reap();
             }
+            Token::Reopen => {
+                signals::take(&self.signals.reopen);
+                if let Err(problem) = self.reopen_logs() {
+                    say!("{problem}");
+                }
+            }
             Token::Ipc => {
                 if self.child.as_mut().is_some_and(|child| child.ipc.read()) {
                     self.readiness.message();
@@ -269,6 +276,13 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Closes and opens the log files; the error says what to do.
+    pub(crate) fn reopen_logs(&mut self) -> Result<(), String> {
+        let result = self.logs.as_mut().map_or(Ok(()), Logs::reopen);
+        result
+            .map_err(|error| format!("log files cannot be opened again: {error}; kubectl logs has the lines"))
     }
 
     fn listen_to(&mut self, peer: u64) {

@@ -13,6 +13,8 @@ use crate::probe::Role;
 pub(crate) enum Token {
     Stop,
     Child,
+    /// SIGUSR2: log files are to be opened anew.
+    Reopen,
     Ipc,
     SideListener,
     Side(u64),

@@ -166,6 +166,20 @@ impl Logs {
         }
     }
 
+    /// Closes all files and opens them anew by their names: for whoever renames
+    /// them from outside (PM2 `reloadLogs`). The first failure is the answer, the
+    /// other files are opened all the same.
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+        let all = self.streams.iter_mut().map(|stream| stream.file.reopen());
+        all.fold(Ok(()), io::Result::and)
+    }
+
+    /// Empties the files that are written to (PM2 `flush`); rotated ones stay.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let all = self.streams.iter_mut().map(|stream| stream.file.flush());
+        all.fold(Ok(()), io::Result::and)
+    }
+
     /// The container's own output of a stream.
     pub(crate) fn target(kind: Kind) -> BorrowedFd<'static> {
         match kind {
@@ -284,6 +298,14 @@ impl LogFile {
         let file = OpenOptions::new().create(true).append(true).open(self.names.current())?;
         self.size = file.metadata()?.len();
         self.file = Some(file);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Some(file) = &self.file {
+            file.set_len(0)?;
+        }
+        self.size = 0;
         Ok(())
     }
 
