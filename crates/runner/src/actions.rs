@@ -43,6 +43,9 @@ impl Supervisor {
             Action::KillTree => self.kill_tree(),
             Action::Drained => {
                 say!("drained");
+                if self.machine.turns_away() {
+                    self.refuse();
+                }
                 for id in std::mem::take(&mut self.draining) {
                     self.control.answer(id, "ok: drained");
                 }
@@ -132,9 +135,10 @@ impl Supervisor {
     }
 
     /// No process will come any more: clients are refused instead of waiting.
-    pub(crate) fn refuse(&self) {
+    pub(crate) fn refuse(&mut self) {
         if let Some(held) = &self.held {
             held.refuse();
+            self.readiness.refused();
         }
     }
 
@@ -150,6 +154,9 @@ impl Supervisor {
         self.record.last_exit = Some(exit);
         self.child = None;
         self.save();
+        if self.machine.turns_away() {
+            self.refuse();
+        }
     }
 
     fn save(&self) {

@@ -1,9 +1,11 @@
 //! Puts the end of a process into words.
 
+use std::time::Duration;
+
 use nodeapp_contract::config::Millis;
 use nodeapp_contract::{ExitReason, LastExit};
 
-use crate::machine::{Cause, End, Ended, Next};
+use crate::machine::{Cause, End, Ended, Next, Rest};
 use crate::signals;
 
 /// What is known beside the end itself.
@@ -46,12 +48,37 @@ pub(crate) fn describe(end: End, ended: &Ended, next: Next, context: &Context) -
         _ => format!("the app crashed ({how}); see its last log lines"),
     };
     let follows = match next {
-        Next::Start(delay) if delay.is_zero() => "; starting it again",
-        Next::Start(_) => "; starting it again after its delay",
-        Next::Errored => "; it ended too often and is errored: tried again in 5 minutes",
-        Next::Nothing => "",
+        Next::Start(delay) if delay.is_zero() => "; starting it again".to_owned(),
+        Next::Start(delay) => format!("; starting it again in {}", spoken(delay)),
+        Next::Errored(Some(wait)) => {
+            format!("; it ended too often and is errored: tried again in {}", spoken(wait))
+        }
+        Next::Errored(None) => {
+            "; it ended too often and is errored: not tried again (erroredRetryDelay is 0)".to_owned()
+        }
+        Next::Rest(rest) => format!("; not started again: {}", why_at_rest(rest)),
+        Next::Nothing => String::new(),
     };
     LastExit { code, signal, reason, message: format!("{what}{follows}"), at: Millis(context.at) }
+}
+
+/// Why a process that has ended is left at that.
+pub(crate) fn why_at_rest(rest: Rest) -> String {
+    match rest {
+        Rest::NoAutorestart => "autorestart is false".to_owned(),
+        Rest::StopExitCode(code) => format!("exit code {code} is one of stopExitCodes"),
+    }
+}
+
+/// A time for a person.
+pub(crate) fn spoken(time: Duration) -> String {
+    let (millis, seconds) = (time.as_millis(), time.as_secs());
+    match (millis % 1_000, seconds % 60) {
+        (0, 0) if seconds == 60 => "1 minute".to_owned(),
+        (0, 0) if seconds > 0 => format!("{} minutes", seconds / 60),
+        (0, _) => format!("{seconds} s"),
+        _ => format!("{millis} ms"),
+    }
 }
 
 fn reason(end: End, ended: &Ended, oom_kill: bool) -> ExitReason {
@@ -69,8 +96,6 @@ fn reason(end: End, ended: &Ended, oom_kill: bool) -> ExitReason {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const AGAIN: Next = Next::Start(Duration::ZERO);

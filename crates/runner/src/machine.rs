@@ -13,15 +13,17 @@ use crate::restart::{History, Verdict};
 
 use stopping::{Goal, KILL_WAIT, Step, kill_if};
 
+#[cfg(test)]
+mod pm2;
+#[cfg(test)]
+mod policy;
 mod stopping;
 #[cfg(test)]
 mod tests;
 mod words;
 
-pub(crate) use words::{Action, Cause, End, Ended, Event, Next, Phase};
+pub(crate) use words::{Action, Cause, End, Ended, Event, Next, Phase, Rest};
 
-/// An errored app gets another chance after this time.
-pub(crate) const ERRORED_RETRY: Duration = Duration::from_mins(5);
 /// Time since the start of the runner.
 pub(crate) type Now = Duration;
 
@@ -30,7 +32,8 @@ enum State {
     Waiting { until: Now },
     Running { since: Now, ready: bool },
     Stopping { since: Now, step: Step, goal: Goal, end: Option<End> },
-    Errored { retry: Now },
+    Errored { retry: Option<Now> },
+    Resting(Rest),
     Stopped { code: u8 },
     Left,
 }
@@ -70,13 +73,17 @@ impl Machine {
     /// When the machine wants its next tick.
     pub(crate) fn deadline(&self) -> Option<Now> {
         match &self.state {
-            State::Waiting { until } | State::Errored { retry: until } => Some(*until),
+            State::Waiting { until } => Some(*until),
+            State::Errored { retry } => *retry,
             State::Stopping { step, .. } => match *step {
-                Step::Delay { until } | Step::Signalled { until } | Step::Killed { until } => Some(until),
+                Step::Respawn { at: until, .. }
+                | Step::Delay { until }
+                | Step::Signalled { until }
+                | Step::Killed { until } => Some(until),
                 Step::Settle { idle_at, until } => Some(idle_at.map_or(until, |at| at.min(until))),
                 Step::Held => None,
             },
-            State::Running { .. } | State::Stopped { .. } | State::Left => None,
+            State::Running { .. } | State::Resting(_) | State::Stopped { .. } | State::Left => None,
         }
     }
 
@@ -88,7 +95,7 @@ impl Machine {
             State::Running { ready: true, .. } => ProcessState::Online,
             State::Stopping { .. } => ProcessState::Stopping,
             State::Errored { .. } => ProcessState::Errored,
-            State::Stopped { .. } | State::Left => ProcessState::Stopped,
+            State::Resting(_) | State::Stopped { .. } | State::Left => ProcessState::Stopped,
         }
     }
 
@@ -97,10 +104,13 @@ impl Machine {
         match &self.state {
             State::Waiting { .. } => Phase::Waiting,
             State::Running { .. } => Phase::Running,
-            State::Stopping { step: Step::Delay { .. }, goal: Goal::Hold, .. } => Phase::Lingering,
+            State::Stopping { step: Step::Delay { .. } | Step::Respawn { .. }, goal: Goal::Hold, .. } => {
+                Phase::Lingering
+            }
             State::Stopping { goal: Goal::Restart(_), .. } => Phase::Restarting,
             State::Stopping { .. } => Phase::Stopping,
             State::Errored { .. } => Phase::Errored,
+            State::Resting(rest) => Phase::Resting(*rest),
             State::Stopped { .. } | State::Left => Phase::Stopped,
         }
     }
@@ -114,9 +124,10 @@ impl Machine {
     pub(crate) fn turns_away(&self) -> bool {
         match &self.state {
             State::Stopping { step, goal, .. } => {
-                !matches!(step, Step::Delay { .. }) && !matches!(goal, Goal::Restart(_))
+                !matches!(step, Step::Delay { .. } | Step::Respawn { .. })
+                    && !matches!(goal, Goal::Restart(_))
             }
-            State::Stopped { .. } | State::Left => true,
+            State::Errored { .. } | State::Resting(_) | State::Stopped { .. } | State::Left => true,
             _ => false,
         }
     }
@@ -162,8 +173,10 @@ impl Machine {
 
     fn tick(&mut self, now: Now) -> Vec<Action> {
         match &mut self.state {
-            State::Waiting { until } | State::Errored { retry: until } if *until <= now => self.start(now),
+            State::Waiting { until } if *until <= now => self.start(now),
+            State::Errored { retry: Some(at) } if *at <= now => self.start(now),
             State::Stopping { step, .. } => match *step {
+                Step::Respawn { at, until } if at <= now => self.respawn(now, until),
                 Step::Delay { until } if until <= now => self.settle(now),
                 Step::Settle { until, .. } if until <= now => self.drained(now),
                 Step::Settle { idle_at: Some(at), until } if at <= now => {
@@ -197,7 +210,9 @@ impl Machine {
                 let since = *since;
                 self.begin(now, since, Goal::Restart(cause))
             }
-            State::Waiting { .. } | State::Errored { .. } | State::Stopped { .. } if ordered => {
+            State::Waiting { .. } | State::Errored { .. } | State::Resting(_) | State::Stopped { .. }
+                if ordered =>
+            {
                 self.history.forget();
                 self.start(now)
             }
@@ -212,7 +227,7 @@ impl Machine {
     fn exited(&mut self, now: Now, end: End, tree_left: bool) -> Vec<Action> {
         match &mut self.state {
             State::Running { since, .. } => {
-                let verdict = self.history.ended(now.saturating_sub(*since));
+                let verdict = self.history.ended(now.saturating_sub(*since), end);
                 let mut actions = kill_if(tree_left);
                 actions.push(self.next(now, end, Ended::ByItself, verdict));
                 actions
@@ -222,6 +237,12 @@ impl Machine {
             {
                 *last = Some(end);
                 vec![]
+            }
+            State::Stopping { since, step: Step::Delay { until }, .. } => {
+                let (uptime, until) = (now.saturating_sub(*since), *until);
+                let mut actions = kill_if(tree_left);
+                actions.extend(self.crashed_in_delay(now, until, uptime, end));
+                actions
             }
             State::Stopping { .. } => {
                 let mut actions = kill_if(tree_left);
@@ -239,8 +260,13 @@ impl Machine {
                 Next::Start(delay)
             }
             Verdict::Errored => {
-                self.state = State::Errored { retry: now.saturating_add(ERRORED_RETRY) };
-                Next::Errored
+                let wait = self.history.errored_retry();
+                self.state = State::Errored { retry: wait.map(|wait| now.saturating_add(wait)) };
+                Next::Errored(wait)
+            }
+            Verdict::Rest(rest) => {
+                self.state = State::Resting(rest);
+                Next::Rest(rest)
             }
         };
         Action::Record { end, ended, next }

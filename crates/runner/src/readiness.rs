@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nodeapp_contract::RunnerConfig;
 
+use crate::ends;
 use crate::machine::{Now, Phase};
 use crate::procfs::Reach;
 
@@ -29,6 +30,7 @@ pub(crate) struct Readiness {
     has_startup: bool,
     has_probe: bool,
     listen_timeout: Duration,
+    errored_retry: Duration,
     started: Now,
     signs: Signs,
     /// Ready at least once in this life.
@@ -47,6 +49,7 @@ impl Readiness {
             has_startup: config.startup.is_some(),
             has_probe: config.readiness.probe.is_some(),
             listen_timeout: config.readiness.listen_timeout.into(),
+            errored_retry: config.restart.errored_retry.into(),
             started: Duration::ZERO,
             signs: Signs::default(),
             reached: false,
@@ -95,6 +98,11 @@ impl Readiness {
         self.held
     }
 
+    /// The runner has ended the listening: nothing waits for the next process.
+    pub(crate) fn refused(&mut self) {
+        self.held = false;
+    }
+
     /// Looks again; true at the moment at which the process got ready.
     pub(crate) fn update(&mut self, now: Now, phase: Phase) -> bool {
         let ready = phase == Phase::Running && self.missing().is_none();
@@ -126,7 +134,14 @@ impl Readiness {
             Phase::Restarting => "the process is being restarted".to_owned(),
             Phase::Waiting => "the process has ended and is started again after its delay".to_owned(),
             Phase::Errored => {
-                return Some("the process ended too often (errored); tried again every 5 minutes".to_owned());
+                let again = match self.errored_retry {
+                    Duration::ZERO => "not tried again, since erroredRetryDelay is 0".to_owned(),
+                    wait => format!("tried again after {}", ends::spoken(wait)),
+                };
+                return Some(format!("the process ended too often (errored); {again}"));
+            }
+            Phase::Resting(rest) => {
+                return Some(format!("the process has ended and stays stopped: {}", ends::why_at_rest(rest)));
             }
             Phase::Stopping => return Some("the runner was told to stop".to_owned()),
             Phase::Stopped => return Some("the process has ended after the drain".to_owned()),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use nodeapp_contract::config::RestartPolicy;
 
+use crate::machine::{End, Rest};
+
 /// The growing delay is not longer than this (PM2).
 const BACKOFF_CAP: Duration = Duration::from_secs(15);
-/// A life of this length takes the growing delay back to its first value (PM2).
-const BACKOFF_RESET: Duration = Duration::from_secs(30);
 
 /// What follows an end that nobody ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) enum Verdict {
     After(Duration),
     /// It ended too often.
     Errored,
+    /// It is not to be started again.
+    Rest(Rest),
 }
 
 /// The ends that still count.
@@ -46,18 +48,26 @@ impl History {
         self.backoff = Duration::ZERO;
     }
 
+    /// How long an errored app waits for its next chance; `None` is for ever.
+    pub(crate) fn errored_retry(&self) -> Option<Duration> {
+        Some(Duration::from(self.policy.errored_retry)).filter(|wait| !wait.is_zero())
+    }
+
     /// A process ended by itself after `uptime`.
-    pub(crate) fn ended(&mut self, uptime: Duration) -> Verdict {
+    pub(crate) fn ended(&mut self, uptime: Duration, end: End) -> Verdict {
+        if let Some(rest) = self.rest(end) {
+            return Verdict::Rest(rest);
+        }
         if self.count(uptime) {
             return Verdict::Errored;
         }
         let Some(base) = self.policy.exp_backoff_restart_delay else {
             return Verdict::After(self.policy.restart_delay.into());
         };
-        if uptime >= BACKOFF_RESET {
+        if uptime >= Duration::from(self.policy.exp_backoff_reset) {
             self.backoff = Duration::ZERO;
         }
-        self.backoff = if self.backoff.is_zero() { base.into() } else { grow(self.backoff) };
+        self.backoff = if self.backoff.is_zero() { base.into() } else { grow(self.backoff, base.into()) };
         Verdict::After(self.backoff)
     }
 
@@ -65,6 +75,16 @@ impl History {
     /// delay, but a process that gets there at once each time is unstable too.
     pub(crate) fn restarted(&mut self, uptime: Duration) -> Verdict {
         if self.count(uptime) { Verdict::Errored } else { Verdict::After(Duration::ZERO) }
+    }
+
+    /// Whether this end is one after which nothing follows. A signal is no exit
+    /// code: what the kernel killed has not said that it is done.
+    fn rest(&self, end: End) -> Option<Rest> {
+        match end {
+            End::Code(code) if self.policy.stop_exit_codes.contains(&code) => Some(Rest::StopExitCode(code)),
+            _ if !self.policy.autorestart => Some(Rest::NoAutorestart),
+            _ => None,
+        }
     }
 
     /// Notes an end; true if it was one too many.
@@ -90,10 +110,11 @@ impl History {
     }
 }
 
-/// PM2 multiplies by 1.5 and cuts off to whole milliseconds.
-fn grow(delay: Duration) -> Duration {
+/// PM2 multiplies by 1.5 and cuts off to whole milliseconds. A first delay above
+/// the cap stays, instead of shrinking to it.
+fn grow(delay: Duration, base: Duration) -> Duration {
     let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(millis.saturating_mul(3) / 2).min(BACKOFF_CAP)
+    Duration::from_millis(millis.saturating_mul(3) / 2).min(BACKOFF_CAP.max(base))
 }
 
 #[cfg(test)]
@@ -102,6 +123,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const CRASH: End = End::Code(1);
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
@@ -117,50 +140,50 @@ mod tests {
     fn sixteen_fast_ends_lead_to_errored_as_in_pm2() {
         let mut history = history(|_| {});
         for _ in 0..15 {
-            assert_eq!(history.ended(ms(10)), Verdict::After(Duration::ZERO));
+            assert_eq!(history.ended(ms(10), CRASH), Verdict::After(Duration::ZERO));
         }
-        assert_eq!(history.ended(ms(10)), Verdict::Errored);
+        assert_eq!(history.ended(ms(10), CRASH), Verdict::Errored);
     }
 
     #[test]
     fn a_life_longer_than_min_uptime_is_stable() {
         let mut history = history(|_| {});
         for _ in 0..100 {
-            assert_eq!(history.ended(ms(1_000)), Verdict::After(Duration::ZERO));
+            assert_eq!(history.ended(ms(1_000), CRASH), Verdict::After(Duration::ZERO));
         }
     }
 
     #[test]
     fn a_crash_loop_late_in_life_is_caught_which_pm2_does_not() {
         let mut history = history(|policy| policy.max_restarts = 3);
-        assert_eq!(history.ended(ms(3_600_000)), Verdict::After(Duration::ZERO));
-        assert_eq!(history.ended(ms(1)), Verdict::After(Duration::ZERO));
-        assert_eq!(history.ended(ms(1)), Verdict::After(Duration::ZERO));
-        assert_eq!(history.ended(ms(1)), Verdict::Errored);
+        assert_eq!(history.ended(ms(3_600_000), CRASH), Verdict::After(Duration::ZERO));
+        assert_eq!(history.ended(ms(1), CRASH), Verdict::After(Duration::ZERO));
+        assert_eq!(history.ended(ms(1), CRASH), Verdict::After(Duration::ZERO));
+        assert_eq!(history.ended(ms(1), CRASH), Verdict::Errored);
     }
 
     #[test]
     fn the_window_slides() {
         let mut history = history(|policy| policy.max_restarts = 3);
-        history.ended(ms(1));
-        history.ended(ms(1));
-        assert_eq!(history.ended(ms(5_000)), Verdict::After(Duration::ZERO));
+        history.ended(ms(1), CRASH);
+        history.ended(ms(1), CRASH);
+        assert_eq!(history.ended(ms(5_000), CRASH), Verdict::After(Duration::ZERO));
         assert_eq!(history.unstable(), 0);
-        assert_eq!(history.ended(ms(1)), Verdict::After(Duration::ZERO));
+        assert_eq!(history.ended(ms(1), CRASH), Verdict::After(Duration::ZERO));
     }
 
     #[test]
     fn an_errored_app_is_errored_again_at_the_next_fast_end() {
         let mut history = history(|policy| policy.max_restarts = 2);
-        history.ended(ms(1));
-        assert_eq!(history.ended(ms(1)), Verdict::Errored);
-        assert_eq!(history.ended(ms(1)), Verdict::Errored);
-        assert_eq!(history.ended(ms(60_000)), Verdict::After(Duration::ZERO));
+        history.ended(ms(1), CRASH);
+        assert_eq!(history.ended(ms(1), CRASH), Verdict::Errored);
+        assert_eq!(history.ended(ms(1), CRASH), Verdict::Errored);
+        assert_eq!(history.ended(ms(60_000), CRASH), Verdict::After(Duration::ZERO));
     }
 
     #[test]
     fn no_restarts_allowed_means_errored_at_the_first_end() {
-        assert_eq!(history(|policy| policy.max_restarts = 0).ended(ms(60_000)), Verdict::Errored);
+        assert_eq!(history(|policy| policy.max_restarts = 0).ended(ms(60_000), CRASH), Verdict::Errored);
     }
 
     #[test]
@@ -172,9 +195,9 @@ mod tests {
         let expected =
             [100, 150, 225, 337, 505, 757, 1135, 1702, 2553, 3829, 5743, 8614, 12921, 15000, 15000, 15000];
         for delay in expected {
-            assert_eq!(history.ended(ms(2_000)), Verdict::After(ms(delay)));
+            assert_eq!(history.ended(ms(2_000), CRASH), Verdict::After(ms(delay)));
         }
-        assert_eq!(history.ended(ms(30_000)), Verdict::After(ms(100)));
+        assert_eq!(history.ended(ms(30_000), CRASH), Verdict::After(ms(100)));
     }
 
     #[test]
@@ -187,9 +210,9 @@ mod tests {
     #[test]
     fn a_restart_by_hand_starts_the_count_anew() {
         let mut history = history(|policy| policy.max_restarts = 2);
-        history.ended(ms(1));
+        history.ended(ms(1), CRASH);
         history.forget();
-        assert_eq!(history.ended(ms(1)), Verdict::After(Duration::ZERO));
+        assert_eq!(history.ended(ms(1), CRASH), Verdict::After(Duration::ZERO));
     }
 
     proptest! {
@@ -201,7 +224,7 @@ mod tests {
                 policy.max_restarts = max;
                 policy.restart_delay = Millis(delay);
             });
-            let errored = lives.iter().position(|life| history.ended(ms(*life)) == Verdict::Errored);
+            let errored = lives.iter().position(|life| history.ended(ms(*life), CRASH) == Verdict::Errored);
             let expected = (lives.len() >= max as usize).then_some(max as usize - 1);
             prop_assert_eq!(errored, expected);
         }
@@ -213,9 +236,9 @@ mod tests {
                 policy.max_restarts = 10_000;
             });
             for life in lives {
-                match history.ended(ms(life)) {
+                match history.ended(ms(life), CRASH) {
                     Verdict::After(delay) => prop_assert!(delay >= ms(base) && delay <= BACKOFF_CAP),
-                    Verdict::Errored => prop_assert!(false, "limit not reached"),
+                    verdict => prop_assert!(false, "limit not reached: {verdict:?}"),
                 }
             }
         }

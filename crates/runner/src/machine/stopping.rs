@@ -28,6 +28,9 @@ pub(super) enum Goal {
 pub(super) enum Step {
     /// Serves on, with `Connection: close`.
     Delay { until: Now },
+    /// Serves on, but has crashed: another process follows, since connections
+    /// come until the end of the delay.
+    Respawn { at: Now, until: Now },
     /// Accepts no more, answers what is in flight.
     Settle { idle_at: Option<Now>, until: Now },
     /// Drained; the signal comes when the kubelet says so.
@@ -63,6 +66,34 @@ impl Machine {
         actions
     }
 
+    /// The process has crashed while the cluster still sends traffic here: the
+    /// policy holds, as long as the next process comes before the delay is over.
+    pub(super) fn crashed_in_delay(
+        &mut self,
+        now: Now,
+        until: Now,
+        uptime: Duration,
+        end: End,
+    ) -> Vec<Action> {
+        let Verdict::After(wait) = self.history.ended(uptime, end) else { return self.finish(now, end) };
+        let at = now.saturating_add(wait);
+        if at >= until {
+            return self.finish(now, end);
+        }
+        if let State::Stopping { step, .. } = &mut self.state {
+            *step = Step::Respawn { at, until };
+        }
+        vec![Action::Record { end, ended: Ended::ByItself, next: Next::Start(wait) }]
+    }
+
+    pub(super) fn respawn(&mut self, now: Now, until: Now) -> Vec<Action> {
+        if let State::Stopping { since, step, .. } = &mut self.state {
+            *since = now;
+            *step = Step::Delay { until };
+        }
+        vec![Action::Start, Action::Announce]
+    }
+
     pub(super) fn settle(&mut self, now: Now) -> Vec<Action> {
         let delay = Duration::from(self.stop.drain_delay);
         let timeout = Duration::from(self.stop.drain_timeout);
@@ -96,7 +127,7 @@ impl Machine {
 
     pub(super) fn stop(&mut self, now: Now) -> Vec<Action> {
         match &mut self.state {
-            State::Waiting { .. } | State::Errored { .. } => self.leave(0),
+            State::Waiting { .. } | State::Errored { .. } | State::Resting(_) => self.leave(0),
             State::Stopped { code } => {
                 let code = *code;
                 self.leave(code)
@@ -110,6 +141,7 @@ impl Machine {
                 *goal = Goal::Leave;
                 match step {
                     Step::Held => self.drained(now),
+                    Step::Respawn { .. } if again => self.leave(0),
                     // Told twice: whoever asks does not want to wait.
                     Step::Delay { .. } | Step::Settle { .. } if again => self.drained(now),
                     _ => vec![],
@@ -127,7 +159,7 @@ impl Machine {
                 self.drain_next = true;
                 self.start(now)
             }
-            State::Waiting { .. } | State::Errored { .. } => {
+            State::Waiting { .. } | State::Errored { .. } | State::Resting(_) => {
                 self.state = State::Stopped { code: 0 };
                 vec![Action::Drained]
             }
@@ -173,7 +205,9 @@ impl Machine {
                     self.history.restarted(uptime)
                 };
                 let mut actions = vec![self.next(now, end, Ended::Restart(cause), verdict)];
-                if matches!(self.state, State::Errored { .. }) && std::mem::take(&mut self.drain_next) {
+                if matches!(self.state, State::Errored { .. } | State::Resting(_))
+                    && std::mem::take(&mut self.drain_next)
+                {
                     actions.extend(self.drain(now));
                 }
                 actions

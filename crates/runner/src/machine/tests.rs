@@ -6,15 +6,15 @@ use proptest::prelude::*;
 use super::stopping::IDLE_WAIT;
 use super::*;
 
-const SIGINT: i32 = 2;
+pub(super) const SIGINT: i32 = 2;
 const OK: End = End::Code(0);
 const BY_SIGNAL: End = End::Signal(SIGINT);
 
-fn ms(n: u64) -> Duration {
+pub(super) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-fn config() -> RunnerConfig {
+pub(super) fn config() -> RunnerConfig {
     RunnerConfig {
         port: Some(3000),
         stop: StopPolicy { kill_timeout: Millis(3_000), ..StopPolicy::default() },
@@ -31,13 +31,14 @@ fn running() -> Machine {
     machine
 }
 
-fn exited(end: End) -> Event {
+pub(super) fn exited(end: End) -> Event {
     Event::Exited { end, tree_left: false }
 }
 
-const QUIET: Event = Event::Load { in_flight: 0, open: 0 };
+const ERRORED_RETRY: Duration = Duration::from_mins(5);
+pub(super) const QUIET: Event = Event::Load { in_flight: 0, open: 0 };
 
-fn recorded(actions: &[Action]) -> (&Ended, Next) {
+pub(super) fn recorded(actions: &[Action]) -> (&Ended, Next) {
     let found = actions.iter().find_map(|action| match action {
         Action::Record { ended, next, .. } => Some((ended, *next)),
         _ => None,
@@ -123,14 +124,15 @@ fn a_second_sigterm_skips_the_drain() {
 }
 
 #[test]
-fn an_app_that_ends_during_the_hook_leaves_the_runner_waiting_for_sigterm() {
+fn an_app_that_ends_after_the_delay_of_the_hook_leaves_the_runner_waiting_for_sigterm() {
     let mut it = running();
     it.on(ms(0), Event::Drain);
-    let actions = it.on(ms(100), exited(End::Code(3)));
+    it.on(ms(5_000), Event::Tick);
+    let actions = it.on(ms(5_100), exited(End::Code(3)));
     assert_eq!(recorded(&actions), (&Ended::Stop, Next::Nothing));
     assert_eq!(actions.last(), Some(&Action::Drained));
     assert_eq!(it.process_state(), ProcessState::Stopped);
-    assert_eq!(it.on(ms(200), Event::Stop), [Action::Leave(3)]);
+    assert_eq!(it.on(ms(5_200), Event::Stop), [Action::Leave(3)]);
 }
 
 #[test]
@@ -186,7 +188,8 @@ fn a_crash_loop_ends_in_errored_and_is_tried_again_after_a_while() {
         assert_eq!(it.on(now, Event::Tick), [Action::Start]);
         now += ms(50);
         let actions = it.on(now, exited(End::Code(1)));
-        let expected = if life < 16 { Next::Start(Duration::ZERO) } else { Next::Errored };
+        let expected =
+            if life < 16 { Next::Start(Duration::ZERO) } else { Next::Errored(Some(ERRORED_RETRY)) };
         assert_eq!(recorded(&actions), (&Ended::ByItself, expected));
     }
     assert_eq!(it.phase(), Phase::Errored);
@@ -292,7 +295,7 @@ fn the_hook_during_a_restart_in_place_that_was_one_too_many_is_answered_too() {
     it.on(ms(210), QUIET);
     it.on(ms(220), Event::Drain);
     let actions = it.on(ms(230), exited(BY_SIGNAL));
-    assert_eq!(recorded(&actions).1, Next::Errored);
+    assert_eq!(recorded(&actions).1, Next::Errored(Some(ERRORED_RETRY)));
     assert_eq!(actions.last(), Some(&Action::Drained));
     assert_eq!(it.process_state(), ProcessState::Stopped);
 }
@@ -304,6 +307,24 @@ fn an_unkillable_process_does_not_keep_the_runner() {
     it.on(ms(0), Event::Stop);
     it.on(ms(3_000), Event::Tick);
     assert_eq!(it.on(ms(3_000) + KILL_WAIT, Event::Tick), [Action::Leave(137)]);
+}
+
+/// Configs of every kind of restart policy.
+fn any_policy() -> impl Strategy<Value = RunnerConfig> {
+    let codes = prop::collection::vec(0..256, 0..3);
+    let waits = (0_u64..3_000, prop::option::of(1_u64..3_000), 0_u64..5_000);
+    (any::<bool>(), codes, 0_u32..6, waits).prop_map(|(autorestart, stop_exit_codes, max_restarts, waits)| {
+        let restart = RestartPolicy {
+            autorestart,
+            stop_exit_codes,
+            max_restarts,
+            restart_delay: Millis(waits.0),
+            exp_backoff_restart_delay: waits.1.map(Millis),
+            errored_retry: Millis(waits.2),
+            ..RestartPolicy::default()
+        };
+        RunnerConfig { restart, ..config() }
+    })
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -341,9 +362,10 @@ fn follow(alive: &mut bool, actions: &[Action]) {
 proptest! {
     #[test]
     fn there_is_never_more_than_one_process_and_nothing_after_the_end(
+        config in any_policy(),
         events in prop::collection::vec((event(), 0_u64..4_000), 1..120),
     ) {
-        let mut it = Machine::new(&config(), SIGINT);
+        let mut it = Machine::new(&config, SIGINT);
         let (mut now, mut alive, mut left, mut root) = (ms(0), false, false, false);
         for (event, wait) in events {
             now += ms(wait);
@@ -361,10 +383,11 @@ proptest! {
 
     #[test]
     fn once_told_to_stop_the_runner_ends_within_its_grace(
+        config in any_policy(),
         events in prop::collection::vec((event(), 0_u64..4_000), 0..60),
         stubborn in any::<bool>(),
     ) {
-        let mut it = Machine::new(&config(), SIGINT);
+        let mut it = Machine::new(&config, SIGINT);
         let (mut now, mut root, mut left) = (ms(0), false, false);
         let mut run = |it: &mut Machine, now: Now, event: Event| {
             if matches!(event, Event::Exited { .. }) && !std::mem::take(&mut root) {
@@ -391,6 +414,6 @@ proptest! {
         }
         prop_assert!(left, "it never ended: {it:?}");
         let took = now.saturating_sub(told);
-        prop_assert!(took <= config().stop.total() + KILL_WAIT, "took {took:?}");
+        prop_assert!(took <= config.stop.total() + KILL_WAIT, "took {took:?}");
     }
 }

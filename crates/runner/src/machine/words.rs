@@ -82,10 +82,21 @@ pub(crate) enum Action {
 pub(crate) enum Next {
     /// Another one, after this wait.
     Start(Duration),
-    /// Nothing for a long while: it ended too often.
-    Errored,
+    /// It ended too often: nothing for this long, or for ever.
+    Errored(Option<Duration>),
+    /// Nothing, until a person asks for it.
+    Rest(Rest),
     /// Nothing any more.
     Nothing,
+}
+
+/// Why a process that has ended is not started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// `autorestart` is false.
+    NoAutorestart,
+    /// Its exit code is one of `stopExitCodes`.
+    StopExitCode(i32),
 }
 
 /// What the outside wants to know about the state.
@@ -101,6 +112,8 @@ pub(crate) enum Phase {
     Waiting,
     /// It ended too often.
     Errored,
+    /// It has ended, and the policy wants no other one.
+    Resting(Rest),
     /// The end.
     Stopping,
     /// None runs, and none will.
