@@ -1,23 +1,16 @@
 //! Carries out what the machine decides.
 
-use std::time::{Duration, Instant};
-
 use nodeapp_contract::{ExitCode, ExitReason};
-use rustix::process::Signal;
 
 use crate::ends;
 use crate::ipc::{self, Ipc};
 use crate::launch::{self, Facts, LaunchError};
 use crate::machine::{Action, End, Ended, Event, Next};
-use crate::procfs;
 use crate::record::{epoch_millis, termination_message};
 use crate::say::say;
 use crate::side::Order;
 use crate::spawn::{self, Output};
 use crate::supervisor::{Child, Supervisor, give_up};
-
-/// How long the rest of a killed tree may take to vanish.
-const KILL_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// Feeds an event to the machine and does what it says.
@@ -39,7 +32,7 @@ impl Supervisor {
             }
             Action::Close => self.side.order(now, Order::Close),
             Action::CloseIdle => self.side.order(now, Order::Idle),
-            Action::Signal => self.signal(),
+            Action::Signal => self.ask_to_end(),
             Action::KillTree => self.kill_tree(),
             Action::Drained => {
                 say!("drained");
@@ -108,30 +101,8 @@ impl Supervisor {
         if let Some(memory) = &mut self.memory {
             memory.reset();
         }
-        self.child = Some(Child { pid, ipc, started, started_at });
+        self.child = Some(Child { pid, ipc, hears: plan.hears, asked: false, started, started_at });
         Ok(())
-    }
-
-    fn signal(&mut self) {
-        let now = self.now();
-        say!("sending {} to the app", self.config.stop.kill_signal);
-        procfs::signal_all(&self.tree(), self.kill_signal);
-        // Not before: a process that runs dry ends without calling its handler.
-        self.side.order(now, Order::Signal);
-    }
-
-    /// SIGKILL until nothing is left, or nothing more can be done. Short: what
-    /// is killed ends at once unless the kernel holds it.
-    fn kill_tree(&self) {
-        let until = Instant::now() + KILL_PATIENCE;
-        loop {
-            let tree = self.tree();
-            if tree.is_empty() || Instant::now() >= until {
-                return;
-            }
-            procfs::signal_all(&tree, Signal::KILL);
-            std::thread::sleep(Duration::from_millis(2));
-        }
     }
 
     /// No process will come any more: clients are refused instead of waiting.

@@ -1,6 +1,6 @@
 //! The IPC channel of Node.js: `process.send` of the app arrives here.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
@@ -41,6 +41,14 @@ impl Ipc {
     }
 }
 
+impl Ipc {
+    /// Sends a message, which has to be JSON; false if the app does not take it.
+    pub(crate) fn send(&mut self, json: &str) -> bool {
+        let line = format!("{json}\n");
+        !self.ended && (&self.own).write_all(line.as_bytes()).is_ok()
+    }
+}
+
 /// Number of a descriptor, for the child's environment.
 pub(crate) fn number(stream: &UnixStream) -> i32 {
     stream.as_raw_fd()
@@ -48,8 +56,6 @@ pub(crate) fn number(stream: &UnixStream) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) args: Vec<OsString>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) env: Env,
+    /// It speaks Node.js' IPC.
+    pub(crate) hears: bool,
 }
 
 /// Why there is nothing to start.
@@ -73,7 +75,7 @@ pub(crate) fn plan(config: &RunnerConfig, vars: &Env, facts: &Facts) -> Result<P
             })?;
             check_script(&base(cwd.as_deref()).join(script))?;
             let args = node_args.iter().chain([script]).chain(args).map(OsString::from).collect();
-            Ok(Plan { program, args, cwd, env })
+            Ok(Plan { program, args, cwd, env, hears: true })
         }
         Launch::Command { argv } => {
             let name = &argv[0];
@@ -82,7 +84,7 @@ pub(crate) fn plan(config: &RunnerConfig, vars: &Env, facts: &Facts) -> Result<P
                     "the program `{name}` is not in the image or not executable (PATH is {search}); check command"
                 ))
             })?;
-            Ok(Plan { program, args: argv[1..].iter().map(OsString::from).collect(), cwd, env })
+            Ok(Plan { program, args: argv[1..].iter().map(OsString::from).collect(), cwd, env, hears: true })
         }
     }
 }

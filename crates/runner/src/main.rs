@@ -34,6 +34,7 @@ mod settings;
 mod side;
 mod signals;
 mod spawn;
+mod stop;
 mod supervisor;
 mod wait;
 mod watch;

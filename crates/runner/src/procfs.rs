@@ -50,6 +50,13 @@ pub(crate) fn signal_all(tree: &[Process], signal: Signal) {
     }
 }
 
+/// SIGKILL to all of them, parents first: what is dead makes no more children.
+pub(crate) fn kill_all(tree: &[Process]) {
+    for pid in tree.iter().filter_map(|process| Pid::from_raw(process.pid)) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
 /// Resident memory of a tree in bytes.
 pub(crate) fn resident(tree: &[Process]) -> u64 {
     tree.iter().map(|process| process.pages).sum::<u64>() * rustix::param::page_size() as u64
@@ -60,6 +67,13 @@ pub(crate) fn resident(tree: &[Process]) -> u64 {
 pub(crate) fn cpu_seconds(tree: &[Process]) -> f64 {
     let ticks: u64 = tree.iter().map(|process| process.ticks).sum();
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+#[cfg(test)]
+impl Process {
+    pub(crate) fn of_pid(pid: i32) -> Self {
+        Self { pid, parent: 1, zombie: false, ticks: 0, pages: 0 }
+    }
 }
 
 fn processes() -> impl Iterator<Item = Process> {

@@ -59,6 +59,8 @@ pub(crate) enum Message {
         /// Why not, where the port is the app's.
         why: Option<String>,
     },
+    /// The app's main process has no listener for messages.
+    Deaf {},
     /// A server has closed its listening socket.
     Closed { port: u16, adopted: bool },
     /// Requests being answered, open connections, and the last order obeyed.
@@ -194,7 +196,7 @@ impl Peer {
     /// True if what listens may have changed.
     fn take(&mut self, message: Message) -> bool {
         match message {
-            Message::Hello {} => false,
+            Message::Hello {} | Message::Deaf {} => false,
             Message::Load { in_flight, open, seen } => {
                 (self.in_flight, self.open, self.seen) = (in_flight, open, seen);
                 false

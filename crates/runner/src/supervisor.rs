@@ -30,6 +30,10 @@ use crate::wait::{Interest, Token};
 pub(crate) struct Child {
     pub(crate) pid: Pid,
     pub(crate) ipc: Ipc,
+    /// A message may reach somebody: it is a JavaScript runtime.
+    pub(crate) hears: bool,
+    /// It was asked to end by a message instead of the signal.
+    pub(crate) asked: bool,
     pub(crate) started: Now,
     pub(crate) started_at: u64,
 }
@@ -286,24 +290,26 @@ impl Supervisor {
     }
 
     fn listen_to(&mut self, peer: u64) {
-        let Some(port) = self.config.port else {
-            self.side.read(peer, |_| {});
-            return;
-        };
         let told = &mut self.port_told;
+        let mut deaf = false;
+        let own_port = self.config.port;
         let changed = self.side.read(peer, |message| match message {
-            Message::Listening { port: one, host, adopted, why } if *one == port && !*told => {
+            Message::Listening { port: one, host, adopted, why } if Some(*one) == own_port && !*told => {
                 *told = true;
                 let how = match why {
                     _ if *adopted => "held over restarts".to_owned(),
                     Some(why) => format!("by itself: {why}"),
                     None => "by itself".to_owned(),
                 };
-                say!("the app listens on {host} port {port}, {how}");
+                say!("the app listens on {host} port {one}, {how}");
             }
+            Message::Deaf {} => deaf = true,
             _ => {}
         });
-        if changed {
+        if deaf {
+            self.nobody_listens();
+        }
+        if let Some(port) = own_port.filter(|_| changed) {
             let (reach, adopted) = self.side.listening(port);
             self.readiness.listening(reach, adopted);
         }

@@ -131,6 +131,9 @@ impl Supervisor {
                 self.oom_kill = self.oom.take();
                 let tree_left = !self.tree().is_empty();
                 self.feed(Event::Exited { end, tree_left });
+                if self.machine.awaits_tree() {
+                    self.ask_the_rest();
+                }
             } else if let Some((role, passed)) =
                 self.probes.reaped(pid.as_raw_nonzero().get(), status.exit_status() == Some(0))
             {

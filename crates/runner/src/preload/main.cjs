@@ -4,6 +4,7 @@ function main(path) {
   const channel = runnerChannel(path);
   const served = serving();
   const drain = obeyOrders(served, channel);
+  tellWhetherAnybodyListens(channel);
   countRequests(served, drain, channel);
   // With an IPC channel `net` is loaded already; without one and without a
   // held socket the process may never need it.
