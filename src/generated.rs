@@ -15,6 +15,11 @@ pub fn rbac_yaml() -> String {
     yaml(&permissions::cluster_role())
 }
 
+/// The `Role` of the operator in its own namespace as YAML.
+pub fn own_role_yaml() -> String {
+    yaml(&permissions::own_role())
+}
+
 /// YAML with sorted keys, so that the same value always gives the same text.
 fn yaml(value: &impl Serialize) -> String {
     let value = serde_json::to_value(value).expect("a Kubernetes object is JSON");

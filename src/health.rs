@@ -33,6 +33,8 @@ pub struct Health {
 struct Inner {
     /// What the last look at the cluster found missing.
     missing: Vec<String>,
+    /// Who leads, while this operator waits for the lead.
+    standby: Option<String>,
     watches: BTreeMap<&'static str, Watch>,
 }
 
@@ -62,7 +64,7 @@ impl Health {
     pub fn new(kinds: &[&'static str]) -> Self {
         let watches = kinds.iter().map(|kind| (*kind, Watch::default())).collect();
         let missing = vec!["first look at the API server".to_owned()];
-        Self { state: Mutex::new(Inner { missing, watches }), suspicion: Notify::new() }
+        Self { state: Mutex::new(Inner { missing, standby: None, watches }), suspicion: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -75,6 +77,17 @@ impl Health {
         let news = state.missing != missing;
         state.missing = missing;
         news
+    }
+
+    /// Notes who leads while this operator waits for the lead; nobody once it leads
+    /// itself.
+    pub fn waits_for(&self, leader: Option<String>) {
+        self.lock().standby = leader;
+    }
+
+    /// Who leads, while this operator waits for the lead.
+    pub fn standby(&self) -> Option<String> {
+        self.lock().standby.clone()
     }
 
     /// Asks for a look at the cluster before the next one is due.
@@ -112,6 +125,10 @@ impl Health {
     pub fn missing(&self) -> Vec<String> {
         let state = self.lock();
         let now = Instant::now();
+        if state.standby.is_some() {
+            // It watches nothing before it leads.
+            return state.missing.clone();
+        }
         let watches = state.watches.iter().filter_map(|(kind, watch)| watch.missing(kind, now));
         state.missing.iter().cloned().chain(watches).collect()
     }
@@ -141,7 +158,8 @@ pub async fn serve(
 async fn readyz(State(served): State<Served>) -> impl IntoResponse {
     let missing = served.health.missing();
     if missing.is_empty() {
-        return (StatusCode::OK, "ok\n".to_owned());
+        let standby = served.health.standby().map(|leader| format!("ok: on standby, {leader} leads\n"));
+        return (StatusCode::OK, standby.unwrap_or_else(|| "ok\n".to_owned()));
     }
     let lines: Vec<_> = missing.iter().map(|missing| format!("missing: {missing}\n")).collect();
     (StatusCode::SERVICE_UNAVAILABLE, lines.concat())
@@ -163,6 +181,16 @@ mod tests {
         assert!(health.found_missing(vec![]));
         health.watch_delivers("Service", true);
         assert!(health.missing().is_empty());
+    }
+
+    #[test]
+    fn one_that_waits_for_the_lead_is_ready_without_having_listed() {
+        let health = Health::new(&["Service"]);
+        health.found_missing(vec![]);
+        health.waits_for(Some("other".into()));
+        assert!(health.missing().is_empty());
+        health.waits_for(None);
+        assert_eq!(health.missing(), ["first list of Service"]);
     }
 
     #[test]

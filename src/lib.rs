@@ -8,6 +8,7 @@ pub mod controller;
 pub mod crd;
 pub mod generated;
 pub mod health;
+pub mod lease;
 pub mod metrics;
 pub mod operator;
 pub mod permissions;

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use nodeapp_operator::controller::desired::Settings;
+use nodeapp_operator::generated;
+use nodeapp_operator::operator::{self, Options};
 use nodeapp_operator::telemetry::{self, LogFormat};
-use nodeapp_operator::{generated, operator};
 
 /// Runs Node.js applications on Kubernetes as PM2 would.
 #[derive(Parser)]
@@ -23,7 +24,7 @@ enum Command {
     Run(Run),
     /// Print the `CustomResourceDefinition` as YAML.
     Crd,
-    /// Print the `ClusterRole` as YAML.
+    /// Print the `ClusterRole`, and the `Role` for the operator's own namespace, as YAML.
     Rbac,
     /// Print the version.
     Version,
@@ -37,6 +38,17 @@ struct Run {
     /// Address of `/livez`, `/readyz` and `/metrics`.
     #[arg(long, env = "NODEAPP_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+    /// Namespace to look after; give it several times, or with commas, for several. All
+    /// if none is given, which needs a `ClusterRole` instead of Roles.
+    #[arg(long = "namespace", env = "NODEAPP_NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// Name of the Lease, in the operator's own namespace, that keeps a second operator
+    /// from working at the same time.
+    #[arg(long, env = "NODEAPP_LEASE", default_value = "nodeapp-operator")]
+    lease: String,
+    /// Work without a Lease. Only where it is certain that no other one runs.
+    #[arg(long, env = "NODEAPP_NO_LEASE")]
+    no_lease: bool,
     /// How log lines look; `RUST_LOG` says how many there are.
     #[arg(long, env = "NODEAPP_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -46,7 +58,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run(arguments),
         Command::Crd => print(&generated::crd_yaml()),
-        Command::Rbac => print(&generated::rbac_yaml()),
+        Command::Rbac => print(&format!("{}---\n{}", generated::rbac_yaml(), generated::own_role_yaml())),
         Command::Version => print(concat!("nodeapp-operator ", env!("CARGO_PKG_VERSION"), "\n")),
     }
 }
@@ -58,15 +70,21 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(Run { runner_image, listen, log_format }: Run) -> ExitCode {
-    telemetry::init(log_format);
+fn run(arguments: Run) -> ExitCode {
+    telemetry::init(arguments.log_format);
+    let options = Options {
+        settings: Settings { runner_image: arguments.runner_image },
+        listen: arguments.listen,
+        namespaces: arguments.namespaces,
+        lease: (!arguments.no_lease).then_some(arguments.lease),
+    };
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is there already");
     }
     // The cores of the node are not ours; two threads carry thousands of apps.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(operator::run(Settings { runner_image }, listen)),
+        Ok(runtime) => runtime.block_on(operator::run(options)),
         Err(error) => {
             tracing::error!(%error, "cannot start threads");
             return ExitCode::FAILURE;

@@ -29,6 +29,7 @@ pub struct Metrics {
     watch_errors: IntCounterVec,
     requests: IntCounterVec,
     running: IntGauge,
+    leads: IntGauge,
 }
 
 impl Default for Metrics {
@@ -58,6 +59,12 @@ impl Metrics {
         let running = IntGauge::new("controller_runtime_active_workers", "Reconciles that are under way")
             .expect("the name is valid");
         registry.register(Box::new(running.clone())).expect("each name is registered once");
+        let leads = IntGauge::with_opts(
+            Opts::new("leader_election_master_status", "1 while this operator leads")
+                .const_label("name", CONTROLLER),
+        )
+        .expect("the name is valid");
+        registry.register(Box::new(leads.clone())).expect("each name is registered once");
         registry.register(Box::new(Process::new())).expect("each name is registered once");
         let of = |name: &str, help: &str, labels: &[&str]| counter(&registry, name, help, labels);
         let metrics = Self {
@@ -82,6 +89,7 @@ impl Metrics {
             requests: of("rest_client_requests_total", "Requests to the API server", &["code", "method"]),
             reconcile_time,
             running,
+            leads,
             registry: registry.clone(),
         };
         metrics.start_at_zero();
@@ -123,6 +131,11 @@ impl Metrics {
         self.reconcile_errors.with_label_values(&[CONTROLLER]).inc();
         self.error_classes.with_label_values(&[class.name()]).inc();
         self.reconcile_time.with_label_values(&[CONTROLLER]).observe(took.as_secs_f64());
+    }
+
+    /// Notes whether this operator leads.
+    pub fn leads(&self, leads: bool) {
+        self.leads.set(i64::from(leads));
     }
 
     /// Counts writes of children.

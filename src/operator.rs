@@ -12,6 +12,7 @@ use crate::controller::context::Context;
 use crate::controller::desired::Settings;
 use crate::controller::wiring::{self, WATCHED, WatchEnded};
 use crate::health::{self, Health};
+use crate::lease::{self, Election, Leader, Lost, Times, Waiting};
 use crate::metrics::Metrics;
 use crate::{client, startup};
 
@@ -39,6 +40,23 @@ pub enum Error {
     /// A defect; what is known of the cluster would be out of date from now on.
     #[error(transparent)]
     Watch(#[from] WatchEnded),
+    /// Another one works now.
+    #[error(transparent)]
+    Lease(#[from] Lost),
+}
+
+/// How an operator is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What concerns the apps.
+    pub settings: Settings,
+    /// Address of health and metrics.
+    pub listen: SocketAddr,
+    /// The namespaces to look after; all if none is named.
+    pub namespaces: Vec<String>,
+    /// Name of the Lease in the operator's own namespace; without it, nothing keeps
+    /// a second operator from working as well.
+    pub lease: Option<String>,
 }
 
 /// Runs the operator until SIGTERM or SIGINT.
@@ -46,7 +64,8 @@ pub enum Error {
 /// # Errors
 /// Only for what waiting does not heal; a missing API server, API or right is
 /// waited for.
-pub async fn run(settings: Settings, listen: SocketAddr) -> Result<(), Error> {
+pub async fn run(options: Options) -> Result<(), Error> {
+    let Options { settings, listen, namespaces, lease } = options;
     let stop = stop_signal().map_err(Error::Signals)?;
     let metrics = Metrics::new();
     let health = Arc::new(Health::new(&WATCHED));
@@ -57,18 +76,60 @@ pub async fn run(settings: Settings, listen: SocketAddr) -> Result<(), Error> {
         version = env!("CARGO_PKG_VERSION"),
         runner_image = settings.runner_image,
         listen = %address,
+        namespaces = if namespaces.is_empty() { "all".to_owned() } else { namespaces.join(", ") },
         "the operator starts"
     );
     let serving =
         tokio::spawn(health::serve(listener, health.clone(), metrics.clone(), ordered(stop.clone())));
-    let context = Arc::new(Context::new(client.clone(), settings, metrics, health.clone()));
-    let controlled = tokio::select! {
-        () = startup::wait_until_ready(&client, &health) => control(context, stop).await,
+    let mut context = Context::new(client.clone(), settings, metrics, health.clone());
+    context.namespaces = namespaces;
+    let context = Arc::new(context);
+    let worked = tokio::select! {
+        leader = ready_to_lead(&context, lease) => work(context, leader, stop).await,
         () = ordered(stop.clone()) => Ok(()),
     };
     serving.abort();
-    controlled?;
+    worked?;
     tracing::info!("the operator ends; applications keep running");
+    Ok(())
+}
+
+/// Waits for everything the work needs, and for the lead, if it is asked for.
+async fn ready_to_lead(context: &Context, lease_name: Option<String>) -> Option<Leader> {
+    let (client, health) = (&context.client, &context.health);
+    startup::wait_until_ready(client, &context.namespaces, health).await;
+    let election = Election::new(client.clone(), &lease_name?, lease::identity(), Times::default());
+    let leader = election
+        .lead(|waiting| match waiting {
+            Waiting::Standby(leader) => {
+                tracing::info!(leader, "on standby");
+                health.waits_for(Some(leader.clone()));
+                health.found_missing(Vec::new());
+            }
+            Waiting::Trouble(text) => {
+                tracing::warn!("the lead cannot be had: {text}; trying again");
+                health.found_missing(vec![format!("the lead: {text}")]);
+            }
+        })
+        .await;
+    health.waits_for(None);
+    health.found_missing(Vec::new());
+    Some(leader)
+}
+
+/// Works until told to end, or until another one leads.
+async fn work(
+    context: Arc<Context>,
+    leader: Option<Leader>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    context.metrics.leads(true);
+    let Some(mut leader) = leader else { return Ok(control(context, stop).await?) };
+    tokio::select! {
+        ended = control(context, stop) => ended?,
+        lost = leader.keep() => return Err(lost.into()),
+    }
+    leader.release().await;
     Ok(())
 }
 
@@ -79,7 +140,7 @@ async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)>
 }
 
 async fn control(context: Arc<Context>, stop: watch::Receiver<bool>) -> Result<(), WatchEnded> {
-    let (client, health) = (context.client.clone(), context.health.clone());
+    let known = context.clone();
     let controller = wiring::run(context, ordered(stop.clone()));
     let out_of_time = async {
         ordered(stop).await;
@@ -87,7 +148,7 @@ async fn control(context: Arc<Context>, stop: watch::Receiver<bool>) -> Result<(
     };
     tokio::select! {
         ended = controller => return ended,
-        () = startup::keep_looking(&client, &health) => {}
+        () = startup::keep_looking(&known.client, &known.namespaces, &known.health) => {}
         () = out_of_time => tracing::warn!("reconciles under way were cut; the next start goes on from there"),
     }
     Ok(())

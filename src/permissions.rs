@@ -1,7 +1,7 @@
 //! What the operator may do: one table, rendered into chart and manifests and
 //! compared with the calls it really makes.
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// Name of the `ClusterRole`.
@@ -93,20 +93,38 @@ pub const TABLE: &[Permission] = &[
     },
 ];
 
+/// What the operator may do in its own namespace, and only there.
+pub const OWN_NAMESPACE: &[Permission] = &[Permission {
+    group: "coordination.k8s.io",
+    resource: "leases",
+    verbs: &["create", "get", "update"],
+    why: "one operator works at a time: the one that holds the Lease",
+    unproved: &[],
+}];
+
 /// The table as a `ClusterRole`, one rule per row.
 pub fn cluster_role() -> ClusterRole {
+    ClusterRole { metadata: named(ROLE_NAME), rules: Some(rules(TABLE)), aggregation_rule: None }
+}
+
+/// The rights in the operator's own namespace as a `Role`.
+pub fn own_role() -> Role {
+    Role { metadata: named(ROLE_NAME), rules: Some(rules(OWN_NAMESPACE)) }
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }
+}
+
+fn rules(table: &[Permission]) -> Vec<PolicyRule> {
     let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let rules = TABLE.iter().map(|row| PolicyRule {
+    let rule = |row: &Permission| PolicyRule {
         api_groups: Some(owned(&[row.group])),
         resources: Some(owned(&[row.resource])),
         verbs: owned(row.verbs),
         ..PolicyRule::default()
-    });
-    ClusterRole {
-        metadata: ObjectMeta { name: Some(ROLE_NAME.to_owned()), ..ObjectMeta::default() },
-        rules: Some(rules.collect()),
-        aggregation_rule: None,
-    }
+    };
+    table.iter().map(rule).collect()
 }
 
 #[cfg(test)]

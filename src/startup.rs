@@ -22,28 +22,28 @@ const CHECK_EVERY: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Returns when everything is there.
-pub async fn wait_until_ready(client: &Client, health: &Health) {
+pub async fn wait_until_ready(client: &Client, namespaces: &[String], health: &Health) {
     let mut wait = FIRST_WAIT;
-    while !look(client, health).await {
+    while !look(client, namespaces, health).await {
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
 /// Keeps looking, for `/readyz` and the logs.
-pub async fn keep_looking(client: &Client, health: &Health) {
+pub async fn keep_looking(client: &Client, namespaces: &[String], health: &Health) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(CHECK_EVERY) => {}
             () = health.suspected() => {}
         }
-        wait_until_ready(client, health).await;
+        wait_until_ready(client, namespaces, health).await;
     }
 }
 
 /// Looks once. Returns whether everything is there.
-async fn look(client: &Client, health: &Health) -> bool {
-    let missing = match tokio::time::timeout(PATIENCE, missing(client)).await {
+async fn look(client: &Client, namespaces: &[String], health: &Health) -> bool {
+    let missing = match tokio::time::timeout(PATIENCE, missing(client, namespaces)).await {
         Ok(missing) => missing,
         Err(_) => vec![format!("an answer of the API server within {} s", PATIENCE.as_secs())],
     };
@@ -58,29 +58,60 @@ async fn look(client: &Client, health: &Health) -> bool {
     complete
 }
 
-async fn missing(client: &Client) -> Vec<String> {
+/// Why apps cannot be listed.
+enum Unlisted {
+    NoApi,
+    Forbidden(String),
+    Away(String),
+}
+
+/// What is missing in the namespaces that are watched; in any, where all are.
+async fn missing(client: &Client, namespaces: &[String]) -> Vec<String> {
     let mut missing = Vec::new();
-    let mut forbidden = None;
-    let apps = Api::<NodeApp>::all(client.clone());
-    match apps.list_metadata(&ListParams::default().limit(1)).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 404 => missing.push(
-            "the CustomResourceDefinition nodeapps.nodeapp.dev (install the chart nodeapp-operator-crds, or \
-             kubectl apply --server-side -f manifests/crds.yaml)"
-                .to_owned(),
-        ),
-        // The review of the rights says more, if it says anything.
-        Err(kube::Error::Api(status)) if status.code == 403 => forbidden = Some(status.message),
-        Err(error) => return vec![format!("the API server: {}", chain(&error))],
-    }
-    match missing_rights(client).await {
-        Ok(rights) => missing.extend(with_remedy(rights, forbidden)),
-        Err(error) => {
-            missing.extend(with_remedy(Vec::new(), forbidden));
-            missing.push(format!("the review of the operator's rights: {}", chain(&error)));
+    let every = namespaces.is_empty().then_some(None);
+    for namespace in every.into_iter().chain(namespaces.iter().map(|name| Some(name.as_str()))) {
+        let mut forbidden = None;
+        match list_apps(client, namespace).await {
+            Ok(()) => {}
+            Err(Unlisted::Away(text)) => return vec![text],
+            Err(Unlisted::Forbidden(words)) => forbidden = Some(words),
+            Err(Unlisted::NoApi) if missing.iter().any(|known| known == NO_API) => {}
+            Err(Unlisted::NoApi) => missing.push(NO_API.to_owned()),
         }
+        let rights = rights_lacking(client, namespace.unwrap_or("default"), forbidden).await;
+        let place = namespace.map(|name| format!("in the namespace {name}: ")).unwrap_or_default();
+        missing.extend(rights.into_iter().map(|right| format!("{place}{right}")));
     }
     missing
+}
+
+/// What is said where the API is not installed.
+const NO_API: &str = "the CustomResourceDefinition nodeapps.nodeapp.dev (install the chart \
+                      nodeapp-operator-crds, or kubectl apply --server-side -f manifests/crds.yaml)";
+
+async fn list_apps(client: &Client, namespace: Option<&str>) -> Result<(), Unlisted> {
+    let apps = match namespace {
+        Some(namespace) => Api::<NodeApp>::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    match apps.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(Unlisted::NoApi),
+        // The review of the rights says more, if it says anything.
+        Err(kube::Error::Api(status)) if status.code == 403 => Err(Unlisted::Forbidden(status.message)),
+        Err(error) => Err(Unlisted::Away(format!("the API server: {}", chain(&error)))),
+    }
+}
+
+async fn rights_lacking(client: &Client, namespace: &str, forbidden: Option<String>) -> Vec<String> {
+    match missing_rights(client, namespace).await {
+        Ok(rights) => with_remedy(rights, forbidden),
+        Err(error) => {
+            let mut missing = with_remedy(Vec::new(), forbidden);
+            missing.push(format!("the review of the operator's rights: {}", chain(&error)));
+            missing
+        }
+    }
 }
 
 /// What to do about a missing right.
@@ -99,9 +130,9 @@ fn with_remedy(mut rights: Vec<String>, forbidden: Option<String>) -> Vec<String
     rights
 }
 
-async fn missing_rights(client: &Client) -> Result<Vec<String>, kube::Error> {
+async fn missing_rights(client: &Client, namespace: &str) -> Result<Vec<String>, kube::Error> {
     let review = SelfSubjectRulesReview {
-        spec: SelfSubjectRulesReviewSpec { namespace: Some("default".to_owned()) },
+        spec: SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) },
         ..SelfSubjectRulesReview::default()
     };
     let answer =

@@ -8,7 +8,7 @@ mod reference;
 #[path = "../xtask/src/gen/render.rs"]
 mod render;
 
-use nodeapp_operator::generated::{crd_yaml, rbac_yaml};
+use nodeapp_operator::generated::{crd_yaml, own_role_yaml, rbac_yaml};
 
 fn assert_committed(path: &str, expected: &str) {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -36,9 +36,9 @@ fn committed_crds_are_those_of_the_types() {
 }
 
 #[test]
-fn committed_cluster_role_is_that_of_the_table() {
-    let role = render::chart_cluster_role(&rbac_yaml()).expect("a ClusterRole with rules");
-    assert_committed("charts/nodeapp-operator/templates/clusterrole.yaml", &role);
+fn committed_rules_are_those_of_the_table() {
+    let rules = render::chart_rules(&format!("{}---\n{}", rbac_yaml(), own_role_yaml()));
+    assert_committed("charts/nodeapp-operator/templates/_rules.tpl", &rules.expect("roles with rules"));
 }
 
 #[test]
@@ -53,9 +53,10 @@ fn committed_installation_carries_the_rules_of_the_table() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/install.yaml");
     let install =
         std::fs::read_to_string(file).expect("manifests/install.yaml is there; run `cargo xtask gen`");
-    let role = rbac_yaml();
-    let rules = role.split_once("\nrules:\n").expect("a ClusterRole with rules").1.trim_end();
-    assert!(install.contains(rules), "manifests/install.yaml carries other rules; run `cargo xtask gen`");
+    for role in [rbac_yaml(), own_role_yaml()] {
+        let rules = role.split_once("\nrules:\n").expect("a role with rules").1.trim_end();
+        assert!(install.contains(rules), "manifests/install.yaml carries other rules; run `cargo xtask gen`");
+    }
 }
 
 #[test]

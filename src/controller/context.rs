@@ -17,8 +17,8 @@ pub struct Context {
     pub client: Client,
     /// What the installation decides.
     pub settings: Settings,
-    /// The only namespace that is watched; all of them if there is none.
-    pub namespace: Option<String>,
+    /// The namespaces that are watched; all of them if none is named.
+    pub namespaces: Vec<String>,
     /// What the watches have seen.
     pub caches: Caches,
     /// What is remembered of apps.
@@ -39,7 +39,7 @@ impl Context {
             events: Publisher::new(client.clone(), instance),
             client,
             settings,
-            namespace: None,
+            namespaces: Vec::new(),
             caches: Caches::default(),
             memory: Memory::default(),
             metrics,

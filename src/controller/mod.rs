@@ -22,6 +22,7 @@ pub mod names;
 pub mod observe;
 pub mod outcome;
 mod report;
+mod scopes;
 pub mod status;
 pub mod validate;
 mod watching;

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
@@ -16,6 +17,7 @@ use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
 use kube::runtime::reflector::{ObjectRef, reflector, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, applier, predicates};
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -23,7 +25,7 @@ use super::apply::Child;
 use super::cache::{AppKey, Cache, slim, slim_revision};
 use super::context::Context;
 use super::watching::{WatchBackoff, note};
-use super::{Guarded, names, reconcile, retry};
+use super::{Guarded, names, reconcile, retry, scopes};
 
 /// The kinds that are watched, as `/readyz` calls them.
 pub const WATCHED: [&str; 6] =
@@ -111,9 +113,7 @@ fn apps(
     context: &Arc<Context>,
     writer: kube::runtime::reflector::store::Writer<Guarded>,
 ) -> impl Stream<Item = ReconcileRequest<Guarded>> + Send + use<> {
-    let events = watcher(scoped::<Guarded>(context), watcher::Config::default().timeout(WATCH_SECONDS))
-        .backoff(WatchBackoff::default())
-        .modify(slim);
+    let events = watched::<Guarded>(context, watcher::Config::default(), slim);
     let (health, metrics) = (context.health.clone(), context.metrics.clone());
     let gone = context.clone();
     let events = events.inspect(move |event| {
@@ -201,17 +201,34 @@ fn events_of<K>(
 where
     K: Child + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + 'static,
 {
-    let config = watcher::Config::default().labels(&names::managed_selector()).timeout(WATCH_SECONDS);
-    watcher(scoped::<K>(context), config).backoff(WatchBackoff::default()).modify(slim)
+    let config = watcher::Config::default().labels(&names::managed_selector());
+    watched(context, config, slim)
 }
 
-/// The objects that are watched.
-fn scoped<K>(context: &Context) -> Api<K>
+/// What happens to a kind in the namespaces that are watched.
+fn watched<K>(
+    context: &Context,
+    config: watcher::Config,
+    slim: fn(&mut K),
+) -> BoxStream<'static, Result<Event<K>, watcher::Error>>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
 {
-    match &context.namespace {
-        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
-        None => Api::all(context.client.clone()),
+    let config = config.timeout(WATCH_SECONDS);
+    let events =
+        |api: Api<K>| watcher(api, config.clone()).backoff(WatchBackoff::default()).modify(slim).boxed();
+    let client = &context.client;
+    match context.namespaces.as_slice() {
+        [] => events(Api::all(client.clone())),
+        [one] => events(Api::namespaced(client.clone(), one)),
+        several => {
+            let each = several.iter().map(|one| events(Api::namespaced(client.clone(), one)));
+            scopes::merged(each.collect()).boxed()
+        }
     }
 }

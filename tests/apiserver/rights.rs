@@ -101,7 +101,7 @@ fn missing_rights_are_named_and_found_again() {
         install().await?;
         let health = Health::new(&[]);
         let client = operator_client(&Tap::default()).await?;
-        startup::wait_until_ready(&client, &health).await;
+        startup::wait_until_ready(&client, &[], &health).await;
         assert!(health.missing().is_empty(), "{:?}", health.missing());
 
         // Someone without any, whom no run before this one gave a binding.
@@ -110,7 +110,7 @@ fn missing_rights_are_named_and_found_again() {
         config.auth_info.impersonate = Some(nobody.clone());
         let poor = kube::Client::try_from(config)?;
         let looking = async {
-            startup::wait_until_ready(&poor, &health).await;
+            startup::wait_until_ready(&poor, &[], &health).await;
             Ok(())
         };
         let given = async {

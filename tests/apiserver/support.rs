@@ -177,10 +177,22 @@ pub(crate) async fn admin(tap: &Tap) -> Result<Client> {
     Ok(ClientBuilder::try_from(config().await?)?.with_layer(tap).build())
 }
 
+/// A client of the administrator at home in a namespace.
+pub(crate) async fn admin_in(namespace: &Namespace, tap: &Tap) -> Result<Client> {
+    let mut config = config().await?;
+    namespace.name().clone_into(&mut config.default_namespace);
+    Ok(ClientBuilder::try_from(config)?.with_layer(tap).build())
+}
+
 /// A client with the operator's rights and no others.
 pub(crate) async fn operator_client(tap: &Tap) -> Result<Client> {
+    client_of(USER, tap).await
+}
+
+/// A client with the rights of a user.
+pub(crate) async fn client_of(user: &str, tap: &Tap) -> Result<Client> {
     let mut config = config().await?;
-    config.auth_info.impersonate = Some(USER.to_owned());
+    config.auth_info.impersonate = Some(user.to_owned());
     Ok(ClientBuilder::try_from(config)?.with_layer(tap).build())
 }
 
@@ -248,16 +260,21 @@ impl Operator {
     /// Starts one that would give new pod templates this runner.
     pub(crate) async fn start_with(namespace: &Namespace, tap: &Tap, runner_image: &str) -> Result<Self> {
         install().await?;
+        let client = operator_client(tap).await?;
+        Ok(Self::start_as(client, vec![namespace.name().to_owned()], runner_image))
+    }
+
+    /// Starts one with the rights of a client, that looks at these namespaces.
+    pub(crate) fn start_as(client: Client, namespaces: Vec<String>, runner_image: &str) -> Self {
         let settings = Settings { runner_image: runner_image.to_owned() };
         let health = Arc::new(Health::new(&wiring::WATCHED));
         health.found_missing(Vec::new());
-        let client = operator_client(tap).await?;
         let mut context = Context::new(client, settings, Metrics::new(), health.clone());
-        context.namespace = Some(namespace.name().to_owned());
+        context.namespaces = namespaces;
         let never = async { match std::future::pending::<Infallible>().await {} };
         let run = controller::run(Arc::new(context), never);
         let task = tokio::spawn(async move { run.await.expect("the watches stay") });
-        Ok(Self { task, health })
+        Self { task, health }
     }
 
     /// Ends it at once, wherever it is.

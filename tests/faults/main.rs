@@ -272,7 +272,7 @@ async fn without_its_api_the_operator_waits_and_says_so() {
     fake.fail(apps(404));
     let health = Arc::new(Health::new(&[]));
     let (client, waiting) = (fake.client(), health.clone());
-    let task = tokio::spawn(async move { startup::wait_until_ready(&client, &waiting).await });
+    let task = tokio::spawn(async move { startup::wait_until_ready(&client, &[], &waiting).await });
     eventually("the definition is named as missing", || {
         health.missing().iter().any(|missing| missing.contains("nodeapps.nodeapp.dev")).then_some(())
     })
@@ -302,7 +302,7 @@ async fn a_refusal_that_no_review_explains_is_told_in_the_servers_words() {
     });
     let health = Arc::new(Health::new(&[]));
     let (client, waiting) = (fake.client(), health.clone());
-    let task = tokio::spawn(async move { startup::wait_until_ready(&client, &waiting).await });
+    let task = tokio::spawn(async move { startup::wait_until_ready(&client, &[], &waiting).await });
     let missing = eventually("the refusal is told", || {
         health.missing().into_iter().find(|missing| missing.contains("the webhook says no"))
     })

@@ -62,12 +62,12 @@ fn write() -> Result<()> {
 /// The files that need the operator alone, as paths in the repository and contents.
 fn from_operator() -> Result<Vec<(&'static str, String)>> {
     let crd = operator("crd")?;
-    let role = operator("rbac")?;
+    let rbac = operator("rbac")?;
     Ok(vec![
         ("charts/nodeapp-operator-crds/templates/nodeapps.yaml", render::chart_crd(&crd)),
         (
-            "charts/nodeapp-operator/templates/clusterrole.yaml",
-            render::chart_cluster_role(&role).map_err(|error| anyhow!(error))?,
+            "charts/nodeapp-operator/templates/_rules.tpl",
+            render::chart_rules(&rbac).map_err(|error| anyhow!(error))?,
         ),
         ("manifests/crds.yaml", render::manifest_crds(&crd)),
         ("docs/reference.md", reference::markdown(&yaml(&crd)?).map_err(|error| anyhow!(error))?),

@@ -22,29 +22,21 @@ pub(crate) fn chart_crd(crd: &str) -> String {
     )
 }
 
-/// The operator's `ClusterRole` as a template of the chart: the table's rules under the release's name and labels.
+/// The rules of the operator's `ClusterRole` and of its `Role`, as named templates of the chart.
 ///
 /// # Errors
-/// When the printed role has no `rules:`.
-pub(crate) fn chart_cluster_role(role: &str) -> Result<String, String> {
-    let rules = role
-        .find("\nrules:\n")
-        .map(|at| &role[at + 1..])
-        .ok_or("the operator's `rbac` output has no line `rules:`; it should be a ClusterRole")?;
-    Ok(format!(
-        "{{{{- /* {NOTICE} */ -}}}}
-{{{{- if .Values.rbac.create }}}}
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: {{{{ include \"nodeapp-operator.fullname\" . }}}}
-  labels:
-    {{{{- include \"nodeapp-operator.labels\" . | nindent 4 }}}}
-{}
-{{{{- end }}}}
-",
-        rules.trim_end()
-    ))
+/// When what is printed is not two documents with `rules:`.
+pub(crate) fn chart_rules(rbac: &str) -> Result<String, String> {
+    let documents: Vec<_> = rbac.trim_start_matches("---\n").split("\n---\n").collect();
+    let [of_apps, own] = documents[..] else {
+        return Err(format!("the operator's `rbac` output has {} documents, not two", documents.len()));
+    };
+    let template = |name, role: &str| {
+        let rules = role.find("\nrules:\n").map(|at| role[at + 1..].trim_end());
+        let rules = rules.ok_or("a document of the operator's `rbac` output has no line `rules:`")?;
+        Ok::<_, String>(format!("{{{{- define \"nodeapp-operator.{name}\" -}}}}\n{rules}\n{{{{- end -}}}}\n"))
+    };
+    Ok(format!("{{{{- /* {NOTICE} */ -}}}}\n{}{}", template("rules", of_apps)?, template("ownRules", own)?))
 }
 
 /// `manifests/install.yaml`, from the chart as Helm renders it: the namespace first, and no word of Helm, which
@@ -108,12 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn role_of_the_chart_takes_name_and_labels_from_the_release() {
-        let role = "apiVersion: x\nkind: ClusterRole\nmetadata:\n  name: fixed\nrules:\n- verbs: [get]\n";
-        let text = chart_cluster_role(role).expect("it has rules");
-        assert!(text.ends_with("\nrules:\n- verbs: [get]\n{{- end }}\n"), "{text}");
+    fn rules_of_both_roles_become_templates() {
+        let role = |verb| format!("kind: ClusterRole\nmetadata:\n  name: fixed\nrules:\n- verbs: [{verb}]\n");
+        let text = chart_rules(&format!("{}---\n{}", role("get"), role("list"))).expect("both have rules");
+        assert!(text.contains("operator.rules\" -}}\nrules:\n- verbs: [get]\n{{- end -}}\n"), "{text}");
+        assert!(text.contains("operator.ownRules\" -}}\nrules:\n- verbs: [list]\n{{- end -}}\n"), "{text}");
         assert!(!text.contains("fixed"), "{text}");
-        assert!(chart_cluster_role("kind: ClusterRole\n").is_err());
+        assert!(chart_rules(&role("get")).is_err());
+        assert!(chart_rules("kind: A\n---\nkind: B\n").is_err());
     }
 
     #[test]

@@ -16,7 +16,8 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["--set", "image.pullPolicy=Sometimes"], "pullPolicy"),
     (&["--set", "image.digest=latest"], "digest"),
     (&["--set", "logFormat=xml"], "logFormat"),
-    (&["--set", "replicas=2"], "replicas"),
+    (&["--set", "replicas=two"], "replicas"),
+    (&["--set", "namespaces={Shop}"], "namespaces"),
     (&["--set", "resources.limits.memory=lots"], "memory"),
     // The later one wins: older than the CRD's rules need.
     (&["--kube-version", "1.28.15"], "kubeVersion"),
