@@ -180,9 +180,9 @@ fn days(field: &str) -> Option<(u64, bool)> {
 /// The numbers of a field as bits; `names` count from `first`.
 fn set(field: &str, min: u32, max: u32, names: &[&str], first: u32) -> Option<u64> {
     let number = |text: &str| {
-        let named = names.iter().zip(first..).find(|(name, _)| name.eq_ignore_ascii_case(text));
+        let by_name = names.iter().zip(first..).find(|(name, _)| name.eq_ignore_ascii_case(text));
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let value = named.map(|(_, at)| at).or_else(|| is_number.then(|| text.parse().ok())?)?;
+        let value = by_name.map(|(_, at)| at).or_else(|| is_number.then(|| text.parse().ok())?)?;
         (min..=max).contains(&value).then_some(value)
     };
     let mut bits = 0;

@@ -94,6 +94,9 @@ impl Supervisor {
             }
         })?;
         say!("started {} as process {}", plan.program.display(), pid.as_raw_nonzero());
+        if let Some(logs) = &mut self.logs {
+            logs.written_by(pid.as_raw_nonzero().get().unsigned_abs());
+        }
         let started = self.now();
         self.launched = true;
         self.readiness.process_started(started);

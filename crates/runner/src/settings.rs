@@ -67,6 +67,12 @@ impl Settings {
     }
 }
 
+/// Name of the pod; `0`, PM2's first instance, outside of one.
+pub(crate) fn pod_name(vars: &Env) -> String {
+    let name = vars.get(&OsString::from(env::POD_NAME)).filter(|name| !name.is_empty());
+    name.map_or_else(|| "0".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Reads the configuration, and says what to do where it cannot be used.
 pub(crate) fn config(vars: &Env) -> Result<RunnerConfig, String> {
     let text = vars.get(&OsString::from(env::CONFIG)).ok_or_else(|| {

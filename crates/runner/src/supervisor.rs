@@ -136,13 +136,7 @@ impl Supervisor {
                 None
             }
         });
-        let logs = config.log_files.as_ref().and_then(|files| match Logs::open(&config.name, files) {
-            Ok(logs) => Some(logs),
-            Err(error) => {
-                say!("log files in {} cannot be written: {error}; kubectl logs has the lines", files.dir);
-                None
-            }
-        });
+        let logs = Logs::open(&config, &settings::pod_name(&env));
         Ok(Self {
             logs,
             memory: config.memory.clone().map(MemoryWatch::new),
@@ -219,8 +213,8 @@ impl Supervisor {
             for (kind, pipe) in logs.readable(self.now()) {
                 all.read(Token::Log(kind), pipe.as_fd());
             }
-            for kind in logs.waiting() {
-                all.write(Token::LogCopy(kind), Logs::target(kind));
+            for (kind, target) in logs.waiting() {
+                all.write(Token::LogCopy(kind), target);
             }
         }
         all

@@ -34,6 +34,9 @@ impl Supervisor {
         for (role, passed) in self.probes.tick(now) {
             self.probed(role, passed);
         }
+        if let Some(logs) = &mut self.logs {
+            logs.tick();
+        }
         self.look_at_memory(now);
         self.look_at_readiness(now);
         if self.machine.deadline().is_some_and(|at| at <= now) {

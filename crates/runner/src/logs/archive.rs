@@ -1,4 +1,4 @@
-//! Rotated files: their names, compression, and how many are kept.
+//! What becomes of rotated files: compression, and how many are kept.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -9,95 +9,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Names of the files of one stream: `<stem>.log` and `<stem>__<date>.log[.gz]`.
-#[derive(Clone, Debug)]
-pub(super) struct Names {
-    dir: PathBuf,
-    stem: String,
-}
-
-impl Names {
-    pub(super) fn new(dir: &Path, stem: String) -> Self {
-        Self { dir: dir.to_owned(), stem }
-    }
-
-    /// The file that is written to.
-    pub(super) fn current(&self) -> PathBuf {
-        self.dir.join(format!("{}.log", self.stem))
-    }
-
-    /// A name for a rotated file that nobody has; later ones sort behind.
-    pub(super) fn rotated(&self, epoch_seconds: u64) -> PathBuf {
-        let date = date(epoch_seconds);
-        let first = self.dir.join(format!("{}__{date}.log", self.stem));
-        let names = std::iter::once(first).chain((1..).map(|n| {
-            // `_` sorts behind the `.` of the first name.
-            self.dir.join(format!("{}__{date}_{n:04}.log", self.stem))
-        }));
-        let taken = |path: &PathBuf| path.exists() || zipped(path).exists();
-        names.into_iter().find(|path| !taken(path)).unwrap_or_default()
-    }
-
-    /// Whether a file name is that of a rotated file of this stream, and of no
-    /// other app's whose name ends or begins alike.
-    fn owns(&self, name: &str) -> bool {
-        let Some(rest) = name.strip_prefix(&self.stem).and_then(|rest| rest.strip_prefix("__")) else {
-            return false;
-        };
-        let Some(middle) = rest.strip_suffix(".log").or_else(|| rest.strip_suffix(".log.gz")) else {
-            return false;
-        };
-        middle.len() >= 19 && middle.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'_'))
-    }
-
-    /// Rotated files, the newest first.
-    fn list(&self) -> io::Result<Vec<String>> {
-        let mut own: Vec<String> = fs::read_dir(&self.dir)?
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| self.owns(name))
-            .collect();
-        own.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(own)
-    }
-
-    /// Rotated files that are not compressed, the oldest first: what a runner
-    /// that ended has left.
-    pub(super) fn plain(&self) -> io::Result<Vec<PathBuf>> {
-        let own = self.list()?.into_iter().rev().map(|name| self.dir.join(name));
-        Ok(own.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect())
-    }
-
-    /// Deletes the oldest beyond `retain`.
-    fn prune(&self, retain: usize) -> io::Result<()> {
-        for name in self.list()?.iter().skip(retain) {
-            fs::remove_file(self.dir.join(name))?;
-        }
-        Ok(())
-    }
-}
-
-fn zipped(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".gz");
-    name.into()
-}
-
-/// `YYYY-MM-DD_HH-mm-ss` in UTC, as pm2-logrotate names its files.
-fn date(epoch_seconds: u64) -> String {
-    let (days, rest) = (epoch_seconds / 86_400, epoch_seconds % 86_400);
-    // Days since 0000-03-01, so that the leap day is the last of its year.
-    let day = days + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day_of_month:02}_{hour:02}-{minute:02}-{second:02}")
-}
+use super::names::{Names, unfinished, zipped};
 
 /// What becomes of a rotated file.
 #[derive(Clone, Copy, Debug)]
@@ -155,11 +67,14 @@ fn serve(inbox: &Receiver<(Names, PathBuf)>, keep: Keep) {
 
 /// The plain file goes once the compressed one is whole.
 fn compress(path: &Path) -> io::Result<()> {
-    let temporary = path.with_extension("gz.new");
+    let temporary = unfinished(path);
+    let plain = File::open(path)?;
     let mut encoder = GzEncoder::new(File::create(&temporary)?, Compression::default());
-    let written = io::copy(&mut BufReader::new(File::open(path)?), &mut encoder)
+    let written = io::copy(&mut BufReader::new(&plain), &mut encoder)
         .and_then(|_| encoder.finish())
-        .and_then(|_| fs::rename(&temporary, zipped(path)));
+        // It is as old as its last line.
+        .and_then(|file| file.set_modified(plain.metadata()?.modified()?))
+        .and_then(|()| fs::rename(&temporary, zipped(path)));
     if let Err(error) = written {
         let _ = fs::remove_file(&temporary);
         return Err(error);
@@ -169,54 +84,8 @@ fn compress(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::tests::names;
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        assert_eq!(date(0), "1970-01-01_00-00-00");
-        assert_eq!(date(951_782_399), "2000-02-28_23-59-59");
-        assert_eq!(date(951_782_400), "2000-02-29_00-00-00");
-        assert_eq!(date(1_795_420_892), "2026-11-23_08-01-32");
-        assert_eq!(date(4_107_542_400), "2100-03-01_00-00-00");
-    }
-
-    #[test]
-    fn a_stream_owns_its_files_and_nobody_elses() {
-        let names = Names::new(Path::new("/logs"), "app-out".into());
-        for own in ["app-out__2026-11-23_08-01-32.log", "app-out__2026-11-23_08-01-32_0001.log.gz"] {
-            assert!(names.owns(own), "{own}");
-        }
-        for other in [
-            "my-app-out__2026-11-23_08-01-32.log",
-            "app-error__2026-11-23_08-01-32.log",
-            "app-out__x-out__2026-11-23_08-01-32.log",
-            "app-out__2026-11-23_08-01-32.txt",
-            "app-out.log",
-            "app-out__.log",
-        ] {
-            assert!(!names.owns(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn the_newest_are_kept_also_of_one_second() {
-        let dir = tempfile::tempdir().unwrap();
-        let names = Names::new(dir.path(), "web-out".into());
-        fs::write(dir.path().join("my-web-out__2000-01-01_00-00-00.log"), "").unwrap();
-        let mut made = vec![];
-        for second in [100, 100, 100, 200] {
-            let path = names.rotated(second);
-            fs::write(&path, "").unwrap();
-            if second == 100 && made.len() == 1 {
-                compress(&path).unwrap();
-            }
-            made.push(path);
-        }
-        names.prune(2).unwrap();
-        let left: Vec<bool> = made.iter().map(|path| path.exists() || zipped(path).exists()).collect();
-        assert_eq!(left, [false, false, true, true]);
-        assert!(dir.path().join("my-web-out__2000-01-01_00-00-00.log").exists());
-    }
 
     fn archived(keep: Keep, names: &Names, paths: &[PathBuf]) {
         let mut archivist = Archivist::start(keep).unwrap();
@@ -235,8 +104,8 @@ mod tests {
     #[test]
     fn the_end_of_the_runner_does_not_wait_for_a_large_file() {
         let dir = tempfile::tempdir().unwrap();
-        let names = Names::new(dir.path(), "web-out".into());
-        let path = names.rotated(100);
+        let names = names(dir.path(), "web-out");
+        let path = names.rotated(100_000).unwrap();
         endless(&path);
         let mut archivist = Archivist::start(Keep { retain: 1, compress: true }).unwrap();
         archivist.take(names.clone(), path.clone());
@@ -247,7 +116,7 @@ mod tests {
 
     fn written(names: &Names, seconds: &[u64]) -> Vec<PathBuf> {
         let write = |second: &u64| {
-            let path = names.rotated(*second);
+            let path = names.rotated(*second * 1_000).unwrap();
             fs::write(&path, "a line\n").unwrap();
             path
         };
@@ -257,7 +126,7 @@ mod tests {
     #[test]
     fn what_cannot_be_compressed_still_makes_room_for_what_comes() {
         let dir = tempfile::tempdir().unwrap();
-        let names = Names::new(dir.path(), "web-out".into());
+        let names = names(dir.path(), "web-out");
         let paths = written(&names, &[100, 200]);
         // As on a full disk: nothing more can be written.
         fs::create_dir(paths[1].with_extension("gz.new")).unwrap();
@@ -269,7 +138,7 @@ mod tests {
     #[test]
     fn a_backlog_is_deleted_before_it_is_compressed() {
         let dir = tempfile::tempdir().unwrap();
-        let names = Names::new(dir.path(), "web-out".into());
+        let names = names(dir.path(), "web-out");
         let paths = written(&names, &[100, 200, 300]);
         // Whoever compresses this one waits for ever.
         fs::remove_file(&paths[0]).unwrap();
