@@ -15,6 +15,9 @@ pub const CHANNEL: &str = "NODEAPP_CHANNEL";
 /// Runner to preload: the held sockets and their descriptors,
 /// `[::]:3000=40,41;0.0.0.0:3000=56,57`.
 pub const LISTEN_FDS: &str = "NODEAPP_LISTEN_FDS";
+/// Runner to preload, for the main process alone: milliseconds between two
+/// heartbeats of its event loop.
+pub const BEAT: &str = "NODEAPP_BEAT";
 
 /// Outside a pod: replaces [`crate::paths::RUN_DIR`].
 pub const RUN_DIR: &str = "NODEAPP_RUN_DIR";

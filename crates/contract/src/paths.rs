@@ -18,6 +18,8 @@ pub const CONTROL_SOCKET_FILE: &str = "control.sock";
 pub const CHANNEL_SOCKET_FILE: &str = "preload.sock";
 /// File name inside the run directory: counters and the last exit.
 pub const STATE_FILE: &str = "state.json";
+/// Heap snapshots and processor profiles. Not in [`RUN_DIR`], which is small.
+pub const PROFILE_DIR: &str = "/tmp/nodeapp-profiles";
 /// Log files, if the app has any.
 pub const LOG_DIR: &str = "/nodeapp/logs";
 /// Where the kubelet looks for the reason of a container's end.

@@ -1,5 +1,7 @@
 //! What the runner tells of itself: `/status` and the termination message.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::Millis;
@@ -23,7 +25,7 @@ pub enum ProcessState {
 }
 
 /// Why a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub enum ExitReason {
     /// It ended by itself with exit code 0.
@@ -93,7 +95,49 @@ pub struct RunnerStatus {
     /// Requests being answered, as counted by the preload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<u64>,
+    /// Version of the runner.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Version of Node.js, as the process tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_version: Option<String>,
+    /// Restarts by the reason of the end before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub restarts_by_reason: BTreeMap<ExitReason, u64>,
+    /// Delay of the event loop of the main process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_loop: Option<EventLoop>,
+    /// V8's heap of the main process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap: Option<Heap>,
+    /// Custom actions that the process has registered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<String>,
     /// How the last process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<LastExit>,
+}
+
+/// Delay of the event loop over the last 10 to 20 seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventLoop {
+    /// Median.
+    pub lag_p50: Millis,
+    /// 99 of 100 are below.
+    pub lag_p99: Millis,
+    /// Longest.
+    pub lag_max: Millis,
+}
+
+/// V8's heap, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Heap {
+    /// In use.
+    pub used: u64,
+    /// Taken from the system.
+    pub total: u64,
+    /// What it can grow to.
+    pub limit: u64,
 }

@@ -2,6 +2,7 @@
 
 use nodeapp_contract::{ExitCode, ExitReason};
 
+use crate::custom::Registry;
 use crate::ends;
 use crate::ipc::{self, Ipc};
 use crate::launch::{self, Facts, LaunchError};
@@ -40,7 +41,7 @@ impl Supervisor {
                     self.refuse();
                 }
                 for id in std::mem::take(&mut self.draining) {
-                    self.control.answer(id, "ok: drained");
+                    self.control.answer(now, id, "ok: drained");
                 }
             }
             Action::Record { end, ended, next } => self.record_end(end, &ended, next),
@@ -58,7 +59,7 @@ impl Supervisor {
 
     fn try_start(&mut self) -> Result<(), LaunchError> {
         if self.launched {
-            self.record.restarts += 1;
+            self.record.restarted();
             self.save();
         }
         let system = |what: &str, error: &std::io::Error| LaunchError {
@@ -104,7 +105,8 @@ impl Supervisor {
         if let Some(memory) = &mut self.memory {
             memory.reset();
         }
-        self.child = Some(Child { pid, ipc, hears: plan.hears, asked: false, started, started_at });
+        let registry = Registry::default();
+        self.child = Some(Child { pid, ipc, registry, hears: plan.hears, asked: false, started, started_at });
         Ok(())
     }
 

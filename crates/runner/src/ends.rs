@@ -36,7 +36,7 @@ pub(crate) fn describe(end: End, ended: &Ended, next: Next, context: &Context) -
             "the kernel killed the app for memory ({how}); raise resources.limits.memory, or set maxMemoryRestart \
              to restart it before"
         ),
-        (ExitReason::MemoryLimit | ExitReason::ProbeFailed, Some(why)) => {
+        (ExitReason::MemoryLimit | ExitReason::ProbeFailed | ExitReason::Hung, Some(why)) => {
             format!("restarted: {why} ({how})")
         }
         (ExitReason::StopOrdered, _) => format!("stopped as ordered ({how})"),
@@ -86,6 +86,7 @@ fn reason(end: End, ended: &Ended, oom_kill: bool) -> ExitReason {
         Ended::Stop | Ended::Restart(Cause::Ordered) => ExitReason::StopOrdered,
         Ended::Restart(Cause::MemoryLimit) => ExitReason::MemoryLimit,
         Ended::Restart(Cause::ProbeFailed) => ExitReason::ProbeFailed,
+        Ended::Restart(Cause::Hung) => ExitReason::Hung,
         Ended::ByItself => match end {
             End::Code(0) => ExitReason::Completed,
             End::Signal(9) if oom_kill => ExitReason::OutOfMemory,
@@ -115,6 +116,7 @@ mod tests {
             (End::Signal(2), Ended::Stop, false, ExitReason::StopOrdered),
             (End::Code(0), Ended::Restart(Cause::MemoryLimit), false, ExitReason::MemoryLimit),
             (End::Signal(9), Ended::Restart(Cause::ProbeFailed), true, ExitReason::ProbeFailed),
+            (End::Signal(9), Ended::Restart(Cause::Hung), false, ExitReason::Hung),
         ] {
             assert_eq!(exit(end, &ended, oom).reason, reason, "{end:?} {ended:?}");
         }

@@ -8,6 +8,7 @@ use nodeapp_contract::config::Launch;
 use nodeapp_contract::{ExitCode, ExitReason, RunnerConfig, env};
 use rustix::fs::Access;
 
+use crate::hang;
 use crate::settings::Env;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -169,6 +170,7 @@ fn app_env(config: &RunnerConfig, vars: &Env, facts: &Facts) -> Env {
     set("NODE_CHANNEL_FD", facts.ipc_fd.to_string().into());
     set("NODE_CHANNEL_SERIALIZATION_MODE", "json".into());
     set(env::CHANNEL, facts.channel.clone().into());
+    set(env::BEAT, hang::period(&config.preload).0.to_string().into());
     match &facts.listen_fds {
         Some(fds) => set(env::LISTEN_FDS, fds.into()),
         None => all.remove(OsStr::new(env::LISTEN_FDS)),

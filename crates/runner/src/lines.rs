@@ -14,12 +14,13 @@ pub(crate) struct LineReader {
     pending: Vec<u8>,
     limit: usize,
     dropping: bool,
+    dropped: u64,
 }
 
 impl LineReader {
     /// Lines longer than `limit` bytes are dropped.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { pending: Vec::new(), limit, dropping: false }
+        Self { pending: Vec::new(), limit, dropping: false, dropped: 0 }
     }
 
     /// Reads once; false if the stream has ended.
@@ -36,6 +37,17 @@ impl LineReader {
         }
     }
 
+    /// Lines that were too long since the last call.
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// A line that was long keeps no memory for the next one, which is short.
+    fn forget(&mut self) {
+        self.pending.clear();
+        self.pending.shrink_to(CHUNK);
+    }
+
     fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (head, tail) = bytes.split_at(end);
@@ -46,8 +58,10 @@ impl LineReader {
                     self.pending.extend_from_slice(head);
                     line(&self.pending);
                 }
+            } else {
+                self.dropped += 1;
             }
-            self.pending.clear();
+            self.forget();
             self.dropping = false;
             bytes = &tail[1..];
         }

@@ -137,7 +137,7 @@ impl Machine {
     pub(crate) fn gives_up(&self) -> bool {
         match &self.state {
             State::Stopping { step: Step::Delay { .. } | Step::Settle { .. }, goal, .. } => {
-                *goal == Goal::Restart(Cause::ProbeFailed)
+                matches!(goal, Goal::Restart(Cause::ProbeFailed | Cause::Hung))
             }
             _ => true,
         }

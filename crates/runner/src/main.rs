@@ -9,9 +9,15 @@ use std::process::ExitCode as Status;
 use nodeapp_contract::ExitCode;
 
 mod actions;
+mod cgroup;
 mod check;
+mod command;
 mod control;
+mod ctl;
+mod custom;
 mod ends;
+mod exposition;
+mod hang;
 mod held;
 mod http;
 mod install;
@@ -21,11 +27,15 @@ mod lines;
 mod logs;
 mod machine;
 mod memory;
+mod metrics;
+mod orders;
+mod outbox;
 mod pages;
 mod preload;
 mod probe;
 mod probes;
 mod procfs;
+mod profiles;
 mod readiness;
 mod record;
 mod restart;
@@ -36,10 +46,11 @@ mod signals;
 mod spawn;
 mod stop;
 mod supervisor;
+mod telemetry;
 mod wait;
 mod watch;
 
-const USAGE: &str = "usage: nodeapp-runner install DIR | run | drain | ctl restart|status|drain | version";
+const USAGE: &str = "usage: nodeapp-runner install DIR | run | drain | ctl VERB | version";
 
 fn main() -> Status {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -47,8 +58,8 @@ fn main() -> Status {
     let code = match words.as_slice() {
         ["install", _] => install(Path::new(&args[1])),
         ["run"] => supervisor::run(std::env::vars_os().collect()),
-        ["drain"] | ["ctl", "drain"] => ask("drain", true),
-        ["ctl", command @ ("restart" | "status")] => ask(command, false),
+        ["drain"] => ctl::ctl(&["drain"]),
+        ["ctl", words @ ..] => ctl::ctl(words),
         ["version" | "--version"] => {
             println!("nodeapp-runner {}", env!("CARGO_PKG_VERSION"));
             0
@@ -66,33 +77,6 @@ fn install(dir: &Path) -> u8 {
         Ok(()) => 0,
         Err(error) => {
             say::say!("cannot install into {}: {error}; the directory must be writable", dir.display());
-            ExitCode::System.code()
-        }
-    }
-}
-
-/// Asks the runner of this container. The end of the runner answers a drain too.
-fn ask(command: &str, end_is_answer: bool) -> u8 {
-    let vars = std::env::vars_os().collect();
-    let path = match settings::Settings::new(&vars) {
-        Ok(settings) => settings.control_socket(),
-        Err(problem) => {
-            say::line(&problem);
-            return ExitCode::Config.code();
-        }
-    };
-    match control::ask(&path, command) {
-        Ok(answer) if answer.is_empty() && end_is_answer => 0,
-        Ok(answer) if answer.is_empty() || answer.starts_with("error") => {
-            say::line(if answer.is_empty() { "the runner has ended" } else { &answer });
-            1
-        }
-        Ok(answer) => {
-            println!("{answer}");
-            0
-        }
-        Err(error) => {
-            say::say!("no runner answers at {}: {error}", path.display());
             ExitCode::System.code()
         }
     }

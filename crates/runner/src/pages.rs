@@ -1,24 +1,30 @@
 //! The four pages of the endpoint, made from one view of the state.
 
-use std::fmt::Write as _;
-
 use nodeapp_contract::RunnerStatus;
-use nodeapp_contract::status::ProcessState;
 
+use crate::custom::Registry;
 use crate::http::Answer;
+use crate::ipc::Traffic;
+use crate::metrics::metrics;
+use crate::telemetry::{Http, Vitals};
 
 /// What the pages show.
-#[derive(Clone, Debug)]
-pub(crate) struct View {
+#[derive(Debug)]
+pub(crate) struct View<'a> {
     pub(crate) name: String,
     pub(crate) status: RunnerStatus,
     pub(crate) cpu_seconds: f64,
     pub(crate) uptime_seconds: f64,
+    pub(crate) open_files: Option<usize>,
+    pub(crate) vitals: Option<&'a Vitals>,
+    pub(crate) http: Http,
+    pub(crate) registry: Option<&'a Registry>,
+    pub(crate) traffic: Traffic,
 }
 
 /// The page of a path. The whole view is only made where it is shown: `/ready`
 /// is asked for all the time.
-pub(crate) fn page(path: &str, not_ready: Option<&str>, view: impl FnOnce() -> View) -> Answer {
+pub(crate) fn page<'v>(path: &str, not_ready: Option<&str>, view: impl FnOnce() -> View<'v>) -> Answer {
     match path {
         "/ready" => match not_ready {
             None => Answer::text(200, "ready\n"),
@@ -38,45 +44,13 @@ pub(crate) fn page(path: &str, not_ready: Option<&str>, view: impl FnOnce() -> V
     }
 }
 
-/// Prometheus text. The `pm2_process_*` names and their meaning are what
-/// dashboards of teams that come from PM2 are built on.
-fn metrics(view: &View) -> String {
-    let status = &view.status;
-    let state = match status.state {
-        ProcessState::Errored => 2,
-        _ if status.pid.is_some() => 1,
-        _ => 0,
-    };
-    let label = view.name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let mut text = String::with_capacity(1_500);
-    let mut add = |name: &str, kind: &str, help: &str, value: &dyn std::fmt::Display| {
-        let _ = write!(
-            text,
-            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{name=\"{label}\",instance=\"0\"}} {value}\n"
-        );
-    };
-    add("pm2_process_cpu_seconds_total", "counter", "Processor time of the process tree.", &view.cpu_seconds);
-    add(
-        "pm2_process_memory_bytes",
-        "gauge",
-        "Resident memory of the process tree.",
-        &status.rss.unwrap_or(0),
-    );
-    add("pm2_process_restart_count", "counter", "Restarts in place.", &status.restarts);
-    add("pm2_process_status", "gauge", "0 stopped, 1 online, 2 errored.", &state);
-    add("pm2_process_uptime_seconds", "gauge", "Age of the process.", &view.uptime_seconds);
-    add("nodeapp_ready", "gauge", "1 if the pod may get traffic.", &u8::from(status.ready));
-    if let Some(in_flight) = status.in_flight {
-        add("nodeapp_http_requests_in_flight", "gauge", "Requests being answered.", &in_flight);
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use nodeapp_contract::status::ProcessState;
+
     use super::*;
 
-    fn view(state: ProcessState, pid: Option<u32>) -> View {
+    pub(crate) fn view(state: ProcessState, pid: Option<u32>) -> View<'static> {
         let status = RunnerStatus {
             state,
             ready: pid.is_some(),
@@ -86,9 +60,25 @@ mod tests {
             started_at: None,
             rss: Some(1_024),
             in_flight: Some(2),
+            version: "1.2.3".into(),
+            node_version: None,
+            restarts_by_reason: [].into(),
+            event_loop: None,
+            heap: None,
+            actions: vec![],
             last_exit: None,
         };
-        View { name: "we\"b".into(), status, cpu_seconds: 1.5, uptime_seconds: 3.0 }
+        View {
+            name: "we\"b".into(),
+            status,
+            cpu_seconds: 1.5,
+            uptime_seconds: 3.0,
+            open_files: None,
+            vitals: None,
+            http: Http::default(),
+            registry: None,
+            traffic: Traffic::default(),
+        }
     }
 
     #[test]
@@ -100,27 +90,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_all_the_time_costs_no_look_at_the_processes() {
+        for path in ["/ready", "/live", "/nothing"] {
+            page(path, None, || panic!("{path} needs no view"));
+        }
+    }
+
+    #[test]
     fn status_is_the_contracts_json() {
         let answer = page("/status", None, || view(ProcessState::Online, Some(7)));
         let status: RunnerStatus = serde_json::from_str(&answer.body).unwrap();
         assert_eq!((status.restarts, status.pid), (4, Some(7)));
-    }
-
-    #[test]
-    fn the_five_metrics_of_the_seed_have_their_exact_names() {
-        let text = metrics(&view(ProcessState::Online, Some(7)));
-        for line in [
-            r#"pm2_process_cpu_seconds_total{name="we\"b",instance="0"} 1.5"#,
-            r#"pm2_process_memory_bytes{name="we\"b",instance="0"} 1024"#,
-            r#"pm2_process_restart_count{name="we\"b",instance="0"} 4"#,
-            r#"pm2_process_status{name="we\"b",instance="0"} 1"#,
-            r#"pm2_process_uptime_seconds{name="we\"b",instance="0"} 3"#,
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
-        }
-        assert!(
-            metrics(&view(ProcessState::Errored, None)).contains("status{name=\"we\\\"b\",instance=\"0\"} 2")
-        );
-        assert!(metrics(&view(ProcessState::WaitingRestart, None)).contains("instance=\"0\"} 0"));
     }
 }

@@ -11,6 +11,7 @@ pub(crate) const SCRIPT: &str = concat!(
     include_str!("preload/pool.cjs"),
     include_str!("preload/listen.cjs"),
     include_str!("preload/shutdown.cjs"),
+    include_str!("preload/metrics.cjs"),
     include_str!("preload/main.cjs"),
 );
 

@@ -11,7 +11,7 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     parent: i32,
     zombie: bool,
-    /// User and system time in clock ticks.
+    /// User and system time in clock ticks, its own and of ended children.
     ticks: u64,
     /// Resident pages.
     pages: u64,
@@ -62,10 +62,14 @@ pub(crate) fn resident(tree: &[Process]) -> u64 {
     tree.iter().map(|process| process.pages).sum::<u64>() * rustix::param::page_size() as u64
 }
 
-/// Processor time of a tree in seconds.
-#[expect(clippy::cast_precision_loss, reason = "2^53 ticks are three million years")]
+/// Processor time of a tree in seconds, with that of children which it has
+/// waited for.
 pub(crate) fn cpu_seconds(tree: &[Process]) -> f64 {
-    let ticks: u64 = tree.iter().map(|process| process.ticks).sum();
+    seconds(tree.iter().map(|process| process.ticks).sum())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "2^53 ticks are three million years")]
+fn seconds(ticks: u64) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
@@ -93,9 +97,35 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
         pid,
         zombie: matches!(*fields.first()?, "Z" | "X"),
         parent: fields.get(1)?.parse().ok()?,
-        ticks: number(11)? + number(12)?,
+        ticks: number(11)? + number(12)? + ended_ticks(stat)?,
         pages: number(21)?,
     })
+}
+
+/// Whether a process is stopped: by a signal, or by a debugger.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+}
+
+/// Descriptors that a process has open.
+pub(crate) fn open_files(pid: i32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}
+
+/// Processor time in seconds of all that was waited for by the runner, and of
+/// what those had waited for.
+pub(crate) fn ended_cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    seconds(ended_ticks(&stat).unwrap_or_default())
+}
+
+/// Ticks of ended children in `/proc/PID/stat`.
+fn ended_ticks(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split_ascii_whitespace().skip(13);
+    let mut number = || fields.next()?.parse::<u64>().ok();
+    Some(number()? + number()?)
 }
 
 /// Who can connect to a port.
@@ -149,7 +179,7 @@ mod tests {
     fn a_process_may_have_any_name() {
         let stat = "42 (a) (b c) S 7 42 42 0 -1 4194560 1 2 3 4 10 20 5 6 20 0 1 0 99 1000 55 184";
         let process = parse_stat(42, stat).unwrap();
-        assert_eq!(process, Process { pid: 42, parent: 7, zombie: false, ticks: 30, pages: 55 });
+        assert_eq!(process, Process { pid: 42, parent: 7, zombie: false, ticks: 41, pages: 55 });
         assert!(parse_stat(1, "garbage").is_none());
         assert!(parse_stat(1, "1 (x) S").is_none());
     }

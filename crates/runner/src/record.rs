@@ -1,13 +1,14 @@
 //! What outlives the process and the container: counters, the last exit, the
 //! termination message.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nodeapp_contract::LastExit;
 use nodeapp_contract::config::Millis;
+use nodeapp_contract::{ExitReason, LastExit};
 use serde::{Deserialize, Serialize};
 
 /// The kubelet cuts a termination message off after 4096 bytes, and a JSON that
@@ -20,6 +21,8 @@ const MAX_MESSAGE: usize = 3_000;
 pub(crate) struct Record {
     /// Restarts in place.
     pub(crate) restarts: u64,
+    /// The same by the reason of the end before.
+    pub(crate) reasons: BTreeMap<ExitReason, u64>,
     /// First start, milliseconds since the epoch.
     pub(crate) created_at: u64,
     /// How the last process ended.
@@ -35,6 +38,14 @@ impl Record {
             record.created_at = epoch_millis();
         }
         record
+    }
+
+    /// A process follows one that has ended.
+    pub(crate) fn restarted(&mut self) {
+        self.restarts += 1;
+        if let Some(exit) = &self.last_exit {
+            *self.reasons.entry(exit.reason).or_default() += 1;
+        }
     }
 
     /// Writes it whole or not at all.
@@ -67,8 +78,6 @@ pub(crate) fn epoch_millis() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use nodeapp_contract::ExitReason;
-
     use super::*;
 
     #[test]

@@ -57,6 +57,16 @@ impl Settings {
         self.run_dir.join(paths::CHANNEL_SOCKET_FILE)
     }
 
+    /// Heap snapshots and processor profiles: beside the rest outside a pod, where
+    /// the run directory is limited by what the pod's template says.
+    pub(crate) fn profile_dir(&self) -> PathBuf {
+        if self.run_dir.as_os_str() == paths::RUN_DIR {
+            paths::PROFILE_DIR.into()
+        } else {
+            self.run_dir.join("profiles")
+        }
+    }
+
     pub(crate) fn state_file(&self) -> PathBuf {
         self.run_dir.join(paths::STATE_FILE)
     }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::lines::LineReader;
 use crate::machine::Now;
 use crate::procfs::Reach;
+use crate::telemetry::{Http, MAX_KINDS, Vitals};
 
 /// More processes than this share the runner's attention with nobody.
 const MAX_CONNECTIONS: usize = 256;
@@ -45,11 +46,11 @@ impl Order {
 }
 
 /// What a process says.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "t", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum Message {
     /// First message.
-    Hello {},
+    Hello { node: Option<String> },
     /// A server listens.
     Listening {
         port: u16,
@@ -63,8 +64,15 @@ pub(crate) enum Message {
     Deaf {},
     /// A server has closed its listening socket.
     Closed { port: u16, adopted: bool },
-    /// Requests being answered, open connections, and the last order obeyed.
-    Load { in_flight: u64, open: u64, seen: Option<String> },
+    /// Requests being answered, open connections, the last order obeyed, and what
+    /// was answered so far where that has changed.
+    Load { in_flight: u64, open: u64, seen: Option<String>, http: Option<Box<Http>> },
+    /// The event loop of the main process turns.
+    Beat {},
+    /// The same, with figures.
+    Vitals(Box<Vitals>),
+    /// A profile is written, or why it is not.
+    Profiled { path: String, error: Option<String> },
 }
 
 #[derive(Debug)]
@@ -75,6 +83,11 @@ struct Peer {
     open: u64,
     seen: Option<String>,
     listeners: Vec<Listener>,
+    /// It has said what it serves: others are not waited for in a drain.
+    serves: bool,
+    node: Option<String>,
+    vitals: Option<Box<Vitals>>,
+    http: Http,
 }
 
 /// A server that listens.
@@ -92,6 +105,8 @@ pub(crate) struct SideChannel {
     peers: BTreeMap<u64, Peer>,
     next: u64,
     order: Option<(Order, Now)>,
+    /// What was answered by processes that are gone.
+    http_before: Http,
 }
 
 impl SideChannel {
@@ -99,7 +114,7 @@ impl SideChannel {
         let _ = std::fs::remove_file(path);
         let listener = UnixListener::bind(path)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, peers: BTreeMap::new(), next: 0, order: None })
+        Ok(Self { listener, peers: BTreeMap::new(), next: 0, order: None, http_before: Http::default() })
     }
 
     pub(crate) fn listener(&self) -> &UnixListener {
@@ -118,7 +133,19 @@ impl SideChannel {
             }
             let reader = LineReader::new(MAX_LINE);
             let listeners = vec![];
-            let mut peer = Peer { stream, reader, in_flight: 0, open: 0, seen: None, listeners };
+            let http = Http::default();
+            let mut peer = Peer {
+                stream,
+                reader,
+                in_flight: 0,
+                open: 0,
+                seen: None,
+                listeners,
+                serves: false,
+                node: None,
+                vitals: None,
+                http,
+            };
             if let Some((order, _)) = self.order {
                 tell(&mut peer, order);
             }
@@ -139,10 +166,52 @@ impl SideChannel {
             changed |= peer.take(message);
         }
         if !matches!(open, Ok(true)) {
-            self.peers.remove(&id);
+            self.forget(id);
             changed = true;
         }
         changed
+    }
+
+    fn forget(&mut self, id: u64) {
+        if let Some(peer) = self.peers.remove(&id) {
+            self.http_before.add(&peer.http);
+        }
+    }
+
+    /// Whether a process is still connected.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        self.peers.contains_key(&id)
+    }
+
+    /// The main process: of those that give figures of themselves the one that
+    /// listens, or the first.
+    fn main(&self) -> Option<&Peer> {
+        let mut all = self.peers.values().filter(|peer| peer.vitals.is_some());
+        let first = all.clone().next();
+        all.find(|peer| !peer.listeners.is_empty()).or(first)
+    }
+
+    /// Figures of the main process.
+    pub(crate) fn vitals(&self) -> Option<&Vitals> {
+        self.main()?.vitals.as_deref()
+    }
+
+    /// Version of Node.js that the main process runs on.
+    pub(crate) fn node(&self) -> Option<&str> {
+        self.main()?.node.as_deref()
+    }
+
+    /// What all processes have answered, of all lives.
+    pub(crate) fn http(&self) -> Http {
+        let mut all = self.http_before;
+        self.peers.values().for_each(|peer| all.add(&peer.http));
+        all
+    }
+
+    /// Tells the main process something; false if there is none.
+    pub(crate) fn tell_main(&self, line: &str) -> bool {
+        let line = format!("{line}\n");
+        self.main().is_some_and(|peer| rustix::io::write(&peer.stream, line.as_bytes()) == Ok(line.len()))
     }
 
     /// Who can connect to a port by all that the processes say, and whether it
@@ -164,21 +233,30 @@ impl SideChannel {
     /// The process is gone: so are its connections and what it was told.
     pub(crate) fn reset(&mut self) {
         self.accept();
-        self.peers.clear();
+        let ids: Vec<u64> = self.peers.keys().copied().collect();
+        for id in ids {
+            // Its last words count.
+            self.read(id, |_| {});
+            self.forget(id);
+        }
         self.order = None;
     }
 
     /// Requests in flight; `None` if nobody has said anything.
     pub(crate) fn in_flight(&self) -> Option<u64> {
-        (!self.peers.is_empty()).then(|| self.peers.values().map(|peer| peer.in_flight).sum())
+        let serves = self.peers.values().any(|peer| peer.serves);
+        serves.then(|| self.peers.values().map(|peer| peer.in_flight).sum())
     }
 
     /// Requests in flight and open connections after the last order, once every
     /// process has obeyed it; `hung` ones get a moment to, and no more.
     pub(crate) fn settled(&self, now: Now, hung: bool) -> Option<(u64, u64)> {
         let (order, at) = self.order?;
-        let (obeyed, silent): (Vec<_>, Vec<_>) =
-            self.peers.values().partition(|peer| peer.seen.as_deref() == Some(order.word()));
+        let (obeyed, silent): (Vec<_>, Vec<_>) = self
+            .peers
+            .values()
+            .filter(|peer| peer.serves)
+            .partition(|peer| peer.seen.as_deref() == Some(order.word()));
         let given_up = hung && at.saturating_add(REACTION) <= now;
         if !silent.is_empty() && !given_up {
             return None;
@@ -196,14 +274,30 @@ impl Peer {
     /// True if what listens may have changed.
     fn take(&mut self, message: Message) -> bool {
         match message {
-            Message::Hello {} | Message::Deaf {} => false,
-            Message::Load { in_flight, open, seen } => {
+            Message::Hello { node } => {
+                self.node = node.filter(|node| node.len() <= 64);
+                false
+            }
+            Message::Beat {} | Message::Deaf {} | Message::Profiled { .. } => false,
+            Message::Vitals(mut vitals) => {
+                while vitals.resources.len() > MAX_KINDS {
+                    vitals.resources.pop_last();
+                }
+                self.vitals = Some(vitals);
+                false
+            }
+            Message::Load { in_flight, open, seen, http } => {
                 (self.in_flight, self.open, self.seen) = (in_flight, open, seen);
+                self.serves = true;
+                if let Some(http) = http {
+                    self.http = *http;
+                }
                 false
             }
             Message::Listening { port, host, adopted, .. } => {
                 let loopback = host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
                 let reach = if loopback { Reach::Loopback } else { Reach::Others };
+                self.serves = true;
                 self.listeners.push(Listener { port, adopted, reach });
                 true
             }
@@ -237,9 +331,9 @@ mod tests {
         let parse = |text: &str| serde_json::from_str::<Message>(text).ok();
         assert_eq!(
             parse(r#"{"t":"load","inFlight":3,"open":4,"seen":"close","new":1}"#),
-            Some(Message::Load { in_flight: 3, open: 4, seen: Some("close".into()) })
+            Some(Message::Load { in_flight: 3, open: 4, seen: Some("close".into()), http: None })
         );
-        assert_eq!(parse(r#"{"t":"hello","pid":1,"thread":0}"#), Some(Message::Hello {}));
+        assert_eq!(parse(r#"{"t":"hello","pid":1,"thread":0}"#), Some(Message::Hello { node: None }));
         assert_eq!(parse(r#"{"t":"notYetInvented"}"#), None);
     }
 
@@ -250,14 +344,16 @@ mod tests {
         let mut side = SideChannel::bind(&path).unwrap();
         assert_eq!(side.settled(s(0), false), None);
         let mut quick = UnixStream::connect(&path).unwrap();
-        let _hung = UnixStream::connect(&path).unwrap();
+        let mut hung = UnixStream::connect(&path).unwrap();
+        hung.write_all(b"{\"t\":\"load\",\"inFlight\":1,\"open\":1}\n").unwrap();
         side.order(s(10), Order::Close);
         let mut line = String::new();
         BufReader::new(quick.try_clone().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "close\n");
         quick.write_all(b"{\"t\":\"load\",\"inFlight\":2,\"open\":5,\"seen\":\"close\"}\n").unwrap();
         side.read(0, |_| {});
-        assert_eq!(side.in_flight(), Some(2));
+        side.read(1, |_| {});
+        assert_eq!(side.in_flight(), Some(3));
         assert_eq!(side.settled(s(10), true), None, "the other one has its second");
         assert_eq!(side.settled(s(11), true), Some((2, 5)));
         assert_eq!(side.settled(s(11), false), None, "it may be busy with a request");

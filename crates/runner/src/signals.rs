@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::low_level::pipe;
 
-const NAMES: [(&str, Signal); 12] = [
+const NAMES: [(&str, Signal); 16] = [
     ("SIGHUP", Signal::HUP),
     ("SIGINT", Signal::INT),
     ("SIGQUIT", Signal::QUIT),
@@ -16,6 +16,10 @@ const NAMES: [(&str, Signal); 12] = [
     ("SIGUSR1", Signal::USR1),
     ("SIGUSR2", Signal::USR2),
     ("SIGTERM", Signal::TERM),
+    ("SIGCONT", Signal::CONT),
+    ("SIGSTOP", Signal::STOP),
+    ("SIGALRM", Signal::ALARM),
+    ("SIGTSTP", Signal::TSTP),
     ("SIGWINCH", Signal::WINCH),
     ("SIGSEGV", Signal::SEGV),
     ("SIGBUS", Signal::BUS),
@@ -25,6 +29,11 @@ const NAMES: [(&str, Signal); 12] = [
 /// The signal of a name such as `SIGINT`.
 pub(crate) fn by_name(name: &str) -> Option<Signal> {
     NAMES.iter().find(|(known, _)| *known == name).map(|(_, signal)| *signal)
+}
+
+/// The names, for a person who has misspelt one.
+pub(crate) fn known() -> String {
+    NAMES.map(|(name, _)| name).join(", ")
 }
 
 /// The name of a signal's number.

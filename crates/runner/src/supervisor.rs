@@ -1,5 +1,6 @@
 //! The main loop: waits, reads, feeds the machine, carries its actions out.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -7,14 +8,18 @@ use std::time::Instant;
 use nodeapp_contract::{ExitCode, ExitReason, LastExit, RunnerConfig, config::Millis};
 use rustix::process::{Pid, Signal};
 
-use crate::control::{Command, Control};
+use crate::cgroup::Cgroup;
+use crate::control::Control;
+use crate::custom::Registry;
+use crate::hang::HangWatch;
 use crate::held::Held;
 use crate::http::Endpoint;
 use crate::ipc::Ipc;
 use crate::launch::{self, LaunchError};
 use crate::logs::Logs;
-use crate::machine::{Cause, Event, Machine, Now, Phase};
-use crate::memory::{MemoryWatch, OomCounter};
+use crate::machine::{Event, Machine, Now};
+use crate::memory::MemoryWatch;
+use crate::orders::Asked;
 use crate::pages;
 use crate::probes::Probes;
 use crate::readiness::Readiness;
@@ -30,6 +35,8 @@ use crate::wait::{Interest, Token};
 pub(crate) struct Child {
     pub(crate) pid: Pid,
     pub(crate) ipc: Ipc,
+    /// What it has registered over that channel.
+    pub(crate) registry: Registry,
     /// A message may reach somebody: it is a JavaScript runtime.
     pub(crate) hears: bool,
     /// It was asked to end by a message instead of the signal.
@@ -62,10 +69,14 @@ pub(crate) struct Supervisor {
     pub(crate) port_look: Now,
     pub(crate) logs: Option<Logs>,
     pub(crate) memory: Option<MemoryWatch>,
-    pub(crate) oom: OomCounter,
+    pub(crate) hang: Option<HangWatch>,
+    pub(crate) cgroup: Cgroup,
     /// The kernel has killed something of this container since the last end.
     pub(crate) oom_kill: bool,
     pub(crate) probes: Probes,
+    pub(crate) asked: Asked,
+    /// Greatest figure so far: what has just ended is not in any table for a moment.
+    pub(crate) cpu_seconds: Cell<f64>,
     /// Why the runner is restarting the process.
     pub(crate) why: Option<String>,
     /// Set when the runner is to end.
@@ -140,9 +151,12 @@ impl Supervisor {
         Ok(Self {
             logs,
             memory: config.memory.clone().map(MemoryWatch::new),
-            oom: OomCounter::find(),
+            hang: HangWatch::new(&config.preload),
+            cgroup: Cgroup::find(),
             oom_kill: false,
             probes: Probes::new(&config, launch::probe_env(&env)),
+            asked: Asked::default(),
+            cpu_seconds: Cell::default(),
             why: None,
             machine: Machine::new(&config, kill_signal.as_raw()),
             readiness: Readiness::new(&config),
@@ -191,16 +205,16 @@ impl Supervisor {
         all.read(Token::Stop, self.signals.stop.as_fd());
         all.read(Token::Child, self.signals.child.as_fd());
         all.read(Token::Reopen, self.signals.reopen.as_fd());
-        if let Some(stream) = self.child.as_ref().and_then(|child| child.ipc.stream()) {
-            all.read(Token::Ipc, stream.as_fd());
+        if let Some((stream, writes)) = self.child.as_ref().and_then(|child| child.ipc.stream()) {
+            all.both(Token::Ipc, stream.as_fd(), writes);
         }
         all.read(Token::SideListener, self.side.listener().as_fd());
         for (id, stream) in self.side.streams() {
             all.read(Token::Side(id), stream.as_fd());
         }
         all.read(Token::ControlListener, self.control.listener().as_fd());
-        for (id, stream) in self.control.streams() {
-            all.read(Token::Control(id), stream.as_fd());
+        for (id, stream, writes) in self.control.streams() {
+            all.both(Token::Control(id), stream.as_fd(), writes);
         }
         all.read(Token::EndpointListener, self.endpoint.listener().as_fd());
         for (id, stream, writes) in self.endpoint.streams() {
@@ -237,16 +251,12 @@ impl Supervisor {
                     say!("{problem}");
                 }
             }
-            Token::Ipc => {
-                if self.child.as_mut().is_some_and(|child| child.ipc.read()) {
-                    self.readiness.message();
-                }
-            }
+            Token::Ipc => self.hear(),
             Token::SideListener => self.side.accept(),
             Token::Side(id) => self.listen_to(id),
-            Token::ControlListener => self.control.accept(),
+            Token::ControlListener => self.control.accept(self.now()),
             Token::Control(id) => {
-                for command in self.control.read(id) {
+                if let Some(command) = self.control.advance(self.now(), id) {
                     self.command(id, command);
                 }
             }
@@ -284,12 +294,13 @@ impl Supervisor {
     }
 
     fn listen_to(&mut self, peer: u64) {
-        let told = &mut self.port_told;
-        let mut deaf = false;
-        let own_port = self.config.port;
-        let changed = self.side.read(peer, |message| match message {
-            Message::Listening { port: one, host, adopted, why } if Some(*one) == own_port && !*told => {
-                *told = true;
+        let now = self.now();
+        let port = self.config.port;
+        let (mut profiled, mut deaf) = (None, false);
+        let Self { side, port_told, hang, .. } = self;
+        let changed = side.read(peer, |message| match message {
+            Message::Listening { port: one, host, adopted, why } if Some(*one) == port && !*port_told => {
+                *port_told = true;
                 let how = match why {
                     _ if *adopted => "held over restarts".to_owned(),
                     Some(why) => format!("by itself: {why}"),
@@ -297,38 +308,29 @@ impl Supervisor {
                 };
                 say!("the app listens on {host} port {one}, {how}");
             }
+            Message::Beat {} | Message::Vitals(_) => {
+                if let Some(hang) = hang {
+                    hang.beat(now, peer);
+                }
+            }
+            Message::Profiled { path, error } => profiled = Some((path.clone(), error.clone())),
             Message::Deaf {} => deaf = true,
             _ => {}
         });
+        if let Some(hang) = &mut self.hang
+            && !self.side.has(peer)
+        {
+            hang.gone(peer);
+        }
+        if let Some((path, error)) = profiled {
+            self.profiled(&path, error);
+        }
         if deaf {
             self.nobody_listens();
         }
-        if let Some(port) = own_port.filter(|_| changed) {
+        if let Some(port) = port.filter(|_| changed) {
             let (reach, adopted) = self.side.listening(port);
             self.readiness.listening(reach, adopted);
-        }
-    }
-
-    fn command(&mut self, id: u64, command: Command) {
-        match command {
-            Command::Drain => {
-                self.draining.push(id);
-                self.feed(Event::Drain);
-            }
-            Command::Restart => {
-                self.feed(Event::Restart(Cause::Ordered));
-                let answer = match self.machine.phase() {
-                    Phase::Lingering | Phase::Stopping => {
-                        "error: the app is being stopped; nothing is restarted"
-                    }
-                    _ => "ok: restarting in place",
-                };
-                self.control.answer(id, answer);
-            }
-            Command::Status => {
-                let line = serde_json::to_string(&self.view().status).unwrap_or_default();
-                self.control.answer(id, &line);
-            }
         }
     }
 }

@@ -50,6 +50,11 @@ impl<'fd> Interest<'fd> {
         self.add(token, fd, if write { PollFlags::OUT } else { PollFlags::IN });
     }
 
+    /// For something to read, and for room to write too if `write`.
+    pub(crate) fn both(&mut self, token: Token, fd: BorrowedFd<'fd>, write: bool) {
+        self.add(token, fd, if write { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN });
+    }
+
     fn add(&mut self, token: Token, fd: BorrowedFd<'fd>, flags: PollFlags) {
         self.tokens.push(token);
         self.fds.push(PollFd::from_borrowed_fd(fd, flags));

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use nodeapp_contract::RunnerStatus;
 use nodeapp_contract::config::Millis;
-use nodeapp_contract::{RunnerStatus, status::ProcessState};
+use nodeapp_contract::status::{Heap, ProcessState};
 use rustix::process::{Pid, WaitOptions};
 
 use crate::machine::{Cause, End, Event, Now, Phase};
@@ -12,6 +13,7 @@ use crate::probe::Role;
 use crate::procfs::{self, Process};
 use crate::say::say;
 use crate::supervisor::Supervisor;
+use crate::telemetry::Vitals;
 
 /// While the app is starting its port is looked for this often.
 const PORT_CHECK: Duration = Duration::from_millis(100);
@@ -38,6 +40,8 @@ impl Supervisor {
             logs.tick();
         }
         self.look_at_memory(now);
+        self.look_at_heartbeat(now);
+        self.look_at_orders(now);
         self.look_at_readiness(now);
         if self.machine.deadline().is_some_and(|at| at <= now) {
             self.feed(Event::Tick);
@@ -75,11 +79,34 @@ impl Supervisor {
         if !running || !due {
             return;
         }
+        if self.snapshot_before_restart() {
+            return;
+        }
         let rss = procfs::resident(&self.tree());
-        if let Some(why) = self.memory.as_mut().and_then(|memory| memory.measured(now, rss)) {
+        let limit = self.cgroup.limit();
+        if let Some(why) = self.memory.as_mut().and_then(|memory| memory.measured(now, rss, limit)) {
+            self.over_memory(why);
+        }
+    }
+
+    fn look_at_heartbeat(&mut self, now: Now) {
+        let running = self.machine.phase() == Phase::Running;
+        let pid = self.child.as_ref().map(|child| child.pid.as_raw_nonzero().get());
+        let busy = self.writes_snapshot();
+        let Some(hang) = &mut self.hang else { return };
+        if hang.next().is_none_or(|at| at > now) {
+            return;
+        }
+        let timeout = hang.timeout().as_millis();
+        let excused = || !running || busy || pid.is_none_or(procfs::is_stopped);
+        if let Some(silence) = hang.look(now, excused) {
+            let why = format!(
+                "its event loop has been silent for {} ms (hangTimeout is {timeout} ms)",
+                silence.as_millis()
+            );
             say!("restarting the app: {why}");
             self.why = Some(why);
-            self.feed(Event::Restart(Cause::MemoryLimit));
+            self.feed(Event::Restart(Cause::Hung));
         }
     }
 
@@ -94,6 +121,8 @@ impl Supervisor {
                 self.probes.startup_passed(now);
             }
             (Role::Liveness, true) => {}
+            // It cannot answer; the probe begins anew afterwards.
+            (Role::Liveness, false) if self.writes_snapshot() => self.probes.startup_passed(now),
             (Role::Startup | Role::Liveness, false) => {
                 let times = self.probes.threshold(role);
                 self.why = Some(format!("its {} probe failed {times} times in a row", role.name()));
@@ -111,6 +140,8 @@ impl Supervisor {
             self.machine.deadline(),
             self.readiness.overdue_at(phase),
             self.endpoint.deadline(),
+            self.orders_deadline(),
+            self.hang.as_ref().and_then(crate::hang::HangWatch::next),
             self.probes.deadline(),
             self.memory.as_ref().filter(|_| running).map(crate::memory::MemoryWatch::next),
             self.logs.as_ref().and_then(|logs| logs.deadline(now)),
@@ -131,7 +162,11 @@ impl Supervisor {
                     .exit_status()
                     .map_or_else(|| End::Signal(status.terminating_signal().unwrap_or_default()), End::Code);
                 self.side.reset();
-                self.oom_kill = self.oom.take();
+                self.forget_orders();
+                if let Some(hang) = &mut self.hang {
+                    hang.reset();
+                }
+                self.oom_kill = self.cgroup.killed();
                 let tree_left = !self.tree().is_empty();
                 self.feed(Event::Exited { end, tree_left });
                 if self.machine.awaits_tree() {
@@ -161,10 +196,29 @@ impl Supervisor {
     }
 
     /// The state for `/status` and `/metrics`.
-    pub(crate) fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View<'_> {
         let child = self.child.as_ref();
         let tree = child.map_or_else(Vec::new, |_| self.tree());
+        let pid = child.map(|child| child.pid.as_raw_nonzero().get());
+        let cpu = procfs::ended_cpu_seconds() + procfs::cpu_seconds(&tree);
+        self.cpu_seconds.set(self.cpu_seconds.get().max(cpu));
+        View {
+            name: self.config.name.clone(),
+            status: self.runner_status(&tree),
+            cpu_seconds: self.cpu_seconds.get(),
+            uptime_seconds: self.uptime(self.now()).as_secs_f64(),
+            open_files: pid.and_then(procfs::open_files),
+            vitals: self.side.vitals(),
+            http: self.side.http(),
+            registry: child.map(|child| &child.registry),
+            traffic: self.asked.traffic,
+        }
+    }
+
+    fn runner_status(&self, tree: &[Process]) -> RunnerStatus {
+        let child = self.child.as_ref();
         let reason = self.not_ready();
+        let vitals = self.side.vitals();
         let id = |pid: Pid| u32::try_from(pid.as_raw_nonzero().get()).ok();
         let status = RunnerStatus {
             state: self.machine.process_state(),
@@ -173,16 +227,21 @@ impl Supervisor {
             pid: child.and_then(|child| id(child.pid)),
             restarts: self.record.restarts,
             started_at: child.map(|child| Millis(child.started_at)),
-            rss: child.map(|_| procfs::resident(&tree)),
+            rss: child.map(|_| procfs::resident(tree)),
             in_flight: self.side.in_flight(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node_version: self.side.node().map(str::to_owned),
+            restarts_by_reason: self.record.reasons.clone(),
+            event_loop: vitals.map(crate::orders::event_loop),
+            heap: vitals.map(|Vitals { heap, .. }| Heap {
+                used: heap.used,
+                total: heap.total,
+                limit: heap.limit,
+            }),
+            actions: child.map(|child| child.registry.names()).unwrap_or_default(),
             last_exit: self.record.last_exit.clone(),
         };
         debug_assert!(status.state != ProcessState::Online || status.pid.is_some());
-        View {
-            name: self.config.name.clone(),
-            status,
-            cpu_seconds: procfs::cpu_seconds(&tree),
-            uptime_seconds: self.uptime(self.now()).as_secs_f64(),
-        }
+        status
     }
 }

@@ -329,7 +329,12 @@ fn any_policy() -> impl Strategy<Value = RunnerConfig> {
 
 fn event() -> impl Strategy<Value = Event> {
     let end = prop_oneof![(0..256).prop_map(End::Code), (1..32).prop_map(End::Signal)];
-    let cause = prop_oneof![Just(Cause::Ordered), Just(Cause::MemoryLimit), Just(Cause::ProbeFailed)];
+    let cause = prop_oneof![
+        Just(Cause::Ordered),
+        Just(Cause::MemoryLimit),
+        Just(Cause::ProbeFailed),
+        Just(Cause::Hung)
+    ];
     prop_oneof![
         4 => Just(Event::Tick),
         2 => Just(Event::Ready),

@@ -20,6 +20,8 @@ pub(crate) enum Cause {
     MemoryLimit,
     /// Its liveness or startup probe failed.
     ProbeFailed,
+    /// Its event loop was silent for too long.
+    Hung,
 }
 
 /// What an end was, seen from the order that was going on.

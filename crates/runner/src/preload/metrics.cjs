@@ -1,0 +1,183 @@
+// --- figures about the process, its heartbeat, profiles -------------------------
+
+// Set by the runner for the main process alone: time between two heartbeats.
+const BEAT = 'NODEAPP_BEAT';
+const VITALS_MS = 1000;
+// The event loop is sampled this often; its percentiles are of 10 to 20 s.
+const LAG_MS = 20;
+const LAG_WINDOW = 10;
+// Those may be tens of thousands.
+const RESOURCES_EVERY = 5;
+const MAX_KINDS = 32;
+// Upper ends in seconds; the same in `telemetry.rs`.
+const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+function measure(channel) {
+  timeRequests(channel);
+  takeProfiles(channel);
+  const every = Number(process.env[BEAT]);
+  // The app is what a package manager starts.
+  if (!(every > 0) || /[\\/](npm|npx|yarn|yarnpkg|pnpm|corepack)(-cli)?(\.[cm]?js)?$/.test(process.argv[1])) return;
+  // Children are not the main process.
+  delete process.env[BEAT];
+  beatHeart(channel, every);
+}
+
+function timeRequests(channel) {
+  const diagnostics = require('node:diagnostics_channel');
+  const started = diagnostics.channel('http.server.request.start');
+  const finished = diagnostics.channel('http.server.response.finish');
+  const since = Symbol('nodeapp.since');
+  const http = { codes: [0, 0, 0, 0, 0], buckets: new Array(BUCKETS.length + 1).fill(0), seconds: 0 };
+  let told = true;
+  started.subscribe(guarded(({ response }) => {
+    response[since] = performance.now();
+  }));
+  finished.subscribe(guarded(({ response }) => {
+    if (response[since] === undefined) return;
+    const seconds = (performance.now() - response[since]) / 1000;
+    const code = Math.floor(response.statusCode / 100) - 1;
+    if (code >= 0 && code < 5) http.codes[code] += 1;
+    let at = 0;
+    while (at < BUCKETS.length && seconds > BUCKETS[at]) at += 1;
+    http.buckets[at] += 1;
+    http.seconds += seconds;
+    told = false;
+    channel.reportSoon();
+  }));
+  channel.inReport(() => {
+    if (told) return {};
+    told = true;
+    return { http };
+  });
+  // Channels are held weakly by older versions.
+  channel.timed = [started, finished];
+}
+
+// One timer that keeps nothing alive: the runner takes its silence for a loop
+// that hangs. Everything else is loaded with the first of them only.
+function beatHeart(channel, every) {
+  let last = performance.now();
+  let told = -Infinity;
+  let vitals;
+  setInterval(guarded(() => {
+    const now = performance.now();
+    const late = Math.max(0, now - last - every) / 1000;
+    last = now;
+    if (now - told < VITALS_MS - every / 2) return void channel.send({ t: 'beat' });
+    told = now;
+    if (!vitals) vitals = vitalsOf();
+    channel.send(vitals(late));
+  }), every).unref();
+}
+
+function vitalsOf() {
+  const v8 = require('node:v8');
+  const monitor = require('node:perf_hooks').monitorEventLoopDelay({ resolution: LAG_MS });
+  monitor.enable();
+  let before;
+  let turn = 0;
+  let resources = {};
+  return (late) => {
+    const lag = lagOf(monitor, before);
+    if (turn % RESOURCES_EVERY === 0) resources = resourcesByKind();
+    turn += 1;
+    if (turn % LAG_WINDOW === 0) {
+      before = lagOf(monitor);
+      monitor.reset();
+    }
+    const heap = v8.getHeapStatistics();
+    return {
+      t: 'vitals',
+      lag: { ...lag, last: late },
+      heap: {
+        used: heap.used_heap_size,
+        total: heap.total_heap_size,
+        limit: heap.heap_size_limit,
+        external: heap.external_memory,
+      },
+      resources,
+    };
+  };
+}
+
+// In seconds, without the time between two samples. With the window before, so
+// that a pause is seen at once and for a while.
+function lagOf(monitor, before) {
+  const own = (nanoseconds) => (nanoseconds > 0 ? Math.max(0, nanoseconds / 1e9 - LAG_MS / 1000) : 0);
+  const lag = {
+    min: monitor.count === 0 ? 0 : own(monitor.min),
+    max: own(monitor.max),
+    mean: own(monitor.mean),
+    stddev: monitor.stddev > 0 ? monitor.stddev / 1e9 : 0,
+    p50: own(monitor.percentile(50)),
+    p90: own(monitor.percentile(90)),
+    p99: own(monitor.percentile(99)),
+  };
+  if (before) {
+    for (const name of Object.keys(lag)) {
+      lag[name] = name === 'min' ? Math.min(lag.min, before.min) : Math.max(lag[name], before[name]);
+    }
+  }
+  return lag;
+}
+
+function resourcesByKind() {
+  const kinds = {};
+  let count = 0;
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (kinds[kind] === undefined) {
+      if (count === MAX_KINDS) continue;
+      count += 1;
+      kinds[kind] = 0;
+    }
+    kinds[kind] += 1;
+  }
+  return kinds;
+}
+
+// The runner names the file and gives it its place when it is whole.
+function takeProfiles(channel) {
+  const done = (path, error) => {
+    if (!error) return channel.send({ t: 'profiled', path });
+    channel.send({ t: 'profiled', path, error: String(error.message || error).slice(0, 500) });
+  };
+  channel.onOrder('heap-snapshot', (path) => {
+    try {
+      require('node:v8').writeHeapSnapshot(path);
+      done(path);
+    } catch (error) {
+      done(path, error);
+    }
+  });
+  channel.onOrder('cpu-profile', (argument) => {
+    const [, ms, path] = /^(\d+) (.*)$/.exec(argument);
+    try {
+      profileProcessor(Number(ms), path, (error) => done(path, error));
+    } catch (error) {
+      done(path, error);
+    }
+  });
+}
+
+function profileProcessor(ms, path, done) {
+  const { Session } = require('node:inspector');
+  const session = new Session();
+  session.connect();
+  const end = (error) => {
+    session.disconnect();
+    done(error);
+  };
+  const stop = () => session.post('Profiler.stop', (error, result) => {
+    if (error) return end(error);
+    require('node:fs').writeFile(path, JSON.stringify(result.profile), end);
+  });
+  session.post('Profiler.enable', (error) => {
+    if (error) return end(error);
+    session.post('Profiler.start', (failed) => {
+      if (failed) return end(failed);
+      setTimeout(stop, ms);
+    });
+  });
+}
+
