@@ -21,6 +21,20 @@ pub struct Writer<'a> {
     client: &'a Client,
     namespace: &'a str,
     writes: u32,
+    repairs: Vec<Repair>,
+}
+
+/// What was found other than it should be, and is as it should be again. Only the
+/// caller knows whether the spec had changed, or someone else the object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// Kind of the child.
+    pub kind: &'static str,
+    /// Name of the child.
+    pub name: String,
+    /// Who changed it last, if anyone but Kubernetes itself and us has; none for a
+    /// child that was missing.
+    pub changed_by: Option<String>,
 }
 
 /// A kind of child.
@@ -51,12 +65,17 @@ const ABSENT: &str = "1";
 impl<'a> Writer<'a> {
     /// A writer for the apps of a namespace.
     pub const fn new(client: &'a Client, namespace: &'a str) -> Self {
-        Self { client, namespace, writes: 0 }
+        Self { client, namespace, writes: 0, repairs: Vec::new() }
     }
 
     /// Number of writes so far.
     pub const fn writes(&self) -> u32 {
         self.writes
+    }
+
+    /// What was put right so far.
+    pub fn repairs(self) -> Vec<Repair> {
+        self.repairs
     }
 
     /// Brings the children about: what others lean on first, pods last.
@@ -86,7 +105,9 @@ impl<'a> Writer<'a> {
         let mut body = serde_json::to_value(&desired).expect("a Kubernetes object is JSON");
         let Some(live) = live else {
             body["metadata"]["resourceVersion"] = json!(ABSENT);
-            return self.patch(&desired, &body, Action::Create).await;
+            let created = self.patch(&desired, &body, Action::Create).await?;
+            self.repaired(&created, None);
+            return Ok(created);
         };
         let as_it_is = serde_json::to_value(live).expect("a Kubernetes object is JSON");
         let managed = live.metadata().managed_fields.as_deref().unwrap_or_default();
@@ -95,7 +116,16 @@ impl<'a> Writer<'a> {
         }
         // Only this very object: not one of the same name made meanwhile.
         body["metadata"]["uid"] = json!(live.metadata().uid);
-        self.patch(&desired, &body, Action::Apply).await
+        let applied = self.patch(&desired, &body, Action::Apply).await?;
+        if let Some(culprit) = compare::changed_since_ours(managed) {
+            self.repaired(&applied, Some(culprit.to_owned()));
+        }
+        Ok(applied)
+    }
+
+    fn repaired<K: Child>(&mut self, child: &K, changed_by: Option<String>) {
+        let name = child.metadata().name.clone().unwrap_or_default();
+        self.repairs.push(Repair { kind: K::KIND, name, changed_by });
     }
 
     async fn optional<K: Child>(&mut self, desired: Option<K>, live: Option<&K>) -> Result<Option<K>, Error> {

@@ -133,7 +133,10 @@ impl<K: Resource + ResourceExt> Index<K> {
 pub fn slim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
     if let Some(managed) = &mut meta.managed_fields {
-        managed.retain(compare::is_ours);
+        for entry in managed.iter_mut().filter(|entry| !compare::is_ours(entry)) {
+            // Who and when is of interest, what is not.
+            entry.fields_v1 = None;
+        }
     }
     if let Some(annotations) = &mut meta.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");

@@ -26,6 +26,22 @@ pub fn is_ours(entry: &ManagedFieldsEntry) -> bool {
         && entry.subresource.is_none()
 }
 
+/// Who has changed the object since we did, if anyone but Kubernetes itself has.
+/// Times are those of the API server, in whole seconds.
+pub fn changed_since_ours(managed: &[ManagedFieldsEntry]) -> Option<&str> {
+    let ours = managed.iter().filter(|entry| is_ours(entry)).filter_map(|entry| entry.time.as_ref()).max()?;
+    let others = managed.iter().filter(|entry| {
+        entry.manager.as_deref().is_some_and(|manager| manager != MANAGER && manager != CONTROLLERS)
+            && entry.subresource.is_none()
+    });
+    let latest = others.max_by_key(|entry| entry.time.clone())?;
+    latest.time.as_ref().filter(|time| *time >= ours)?;
+    latest.manager.as_deref()
+}
+
+/// Field manager of Kubernetes' own controllers.
+const CONTROLLERS: &str = "kube-controller-manager";
+
 /// Whether `live` has every field of `desired` with the same value.
 fn covers(field: &str, desired: &Value, live: &Value) -> bool {
     match (desired, live) {
@@ -110,7 +126,8 @@ fn is_item(list: &Value, value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1;
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, Time};
     use serde_json::json;
 
     use super::*;
@@ -192,6 +209,25 @@ mod tests {
         let key = secret(json!({"name": "s", "key": "k"}));
         assert!(covers("", &key, &key));
         assert!(!covers("", &key, &secret(json!({"name": "s", "key": "k", "optional": true}))));
+    }
+
+    #[test]
+    fn who_changed_an_object_last_is_known_by_time_and_not_by_place() {
+        let entry = |manager: &str, seconds| ManagedFieldsEntry {
+            manager: Some(manager.to_owned()),
+            operation: Some(if manager == MANAGER { "Apply" } else { "Update" }.to_owned()),
+            time: Some(Time(Timestamp::from_second(seconds).unwrap())),
+            ..ManagedFieldsEntry::default()
+        };
+        let culprit = |managed: &[ManagedFieldsEntry]| changed_since_ours(managed).map(str::to_owned);
+        let (ours, before, after) =
+            (entry(MANAGER, 10), entry("kubectl-create", 9), entry("kubectl-edit", 10));
+        assert_eq!(culprit(&[before.clone(), ours.clone()]), None);
+        assert_eq!(culprit(&[after, before, ours.clone()]).as_deref(), Some("kubectl-edit"));
+        assert_eq!(culprit(&[ours.clone(), entry("kube-controller-manager", 11)]), None);
+        let status = ManagedFieldsEntry { subresource: Some("status".into()), ..entry("kubelet", 11) };
+        assert_eq!(culprit(&[ours, status]), None);
+        assert_eq!(culprit(&[entry("kubectl-edit", 10)]), None, "never ours");
     }
 
     #[test]

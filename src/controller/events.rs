@@ -12,8 +12,9 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::names::MANAGER;
-use crate::crd::{Condition, ConditionType, NodeAppStatus};
+use super::apply::Repair;
+use super::names::{MANAGER, PAUSED_ANNOTATION};
+use crate::crd::{Condition, ConditionType, NodeAppStatus, Reason};
 
 /// Longest note that the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
@@ -49,6 +50,7 @@ pub fn between(previous: &NodeAppStatus, current: &NodeAppStatus) -> Vec<Note> {
             ConditionType::Valid if is(&now, "False") && (flipped || reworded) => Some(true),
             ConditionType::Valid if flipped && before.is_some() => Some(false),
             ConditionType::Degraded if is(&now, "True") && (flipped || other) => Some(true),
+            ConditionType::Progressing if now.reason == Reason::Paused.name() && other => Some(false),
             ConditionType::Progressing | ConditionType::Ready if is(&now, "True") && (flipped || other) => {
                 Some(false)
             }
@@ -72,6 +74,22 @@ fn restarted_by_spec(previous: &NodeAppStatus, current: &NodeAppStatus) -> Optio
         reason: "RevisionChanged".to_owned(),
         text: format!("the spec now gives the pod template of {now}; before, it was {before}"),
     })
+}
+
+/// What to tell of a child that was put right.
+pub fn of_repair(repair: &Repair) -> Note {
+    let Repair { kind, name, changed_by } = repair;
+    let (reason, text) = match changed_by {
+        Some(culprit) => (
+            "Reverted",
+            format!(
+                "the {kind} {name}, changed by {culprit}, is again as the NodeApp says; change the NodeApp instead, \
+                 or annotate it with {PAUSED_ANNOTATION}=true to have it left alone"
+            ),
+        ),
+        None => ("Recreated", format!("the {kind} {name} was missing and has been made again")),
+    };
+    Note { warning: true, reason: reason.to_owned(), text }
 }
 
 /// Cuts a note to what the API server takes, at the border of a character.
@@ -171,7 +189,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::crd::Reason;
 
     fn status(conditions: &[(ConditionType, &str, Reason, &str)]) -> NodeAppStatus {
         let condition = |(type_, status, reason, message): &(ConditionType, &str, Reason, &str)| Condition {

@@ -36,7 +36,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
 use crate::crd::NodeApp;
-use apply::Writer;
+use apply::{Repair, Writer};
 use cache::AppKey;
 use context::Context;
 use error::{Class, Error};
@@ -118,6 +118,10 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, E
     let uid = app.uid().unwrap_or_default();
     let owner = Owner { key, uid: &uid };
     let observed = observe::cached(&context.caches, owner);
+    if names::is_paused(app.meta()) {
+        let findings = Findings::Paused(observed.deployment.as_deref());
+        return report::report(context, app, key, findings, Outcome::Paused).await;
+    }
     let valid = match validate::validate(app) {
         Ok(valid) => valid,
         Err(problems) => {
@@ -126,7 +130,8 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, E
         }
     };
     match Box::pin(carry_out(&valid, owner, observed, context)).await {
-        Ok(CarriedOut::Done(children, outcome)) => {
+        Ok(CarriedOut::Done { children, outcome, repairs }) => {
+            report::repaired(context, app, &children, &repairs).await;
             report::report(context, app, key, Findings::Applied(&children), outcome).await
         }
         Ok(CarriedOut::Taken(observed)) => {
@@ -154,7 +159,7 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, E
 
 /// What came of carrying out a valid spec.
 enum CarriedOut {
-    Done(Box<desired::Children<desired::Applied>>, Outcome),
+    Done { children: Box<desired::Children<desired::Applied>>, outcome: Outcome, repairs: Vec<Repair> },
     Taken(Box<Observed>),
 }
 
@@ -191,7 +196,8 @@ async fn carry_out(
                         "carried out"
                     );
                 }
-                return Ok(CarriedOut::Done(Box::new(applied), outcome));
+                let (children, repairs) = (Box::new(applied), writer.repairs());
+                return Ok(CarriedOut::Done { children, outcome, repairs });
             }
             Err(error) if error.is_taken() && !looked => {
                 looked = true;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 
 /// Field manager of every write.
@@ -10,6 +11,8 @@ pub const MANAGER: &str = "nodeapp-operator";
 pub const APP_LABEL: &str = "nodeapp.dev/app";
 /// Label that all children have, by which they are watched.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// On a `NodeApp`, with the value `true`: the operator leaves it alone.
+pub const PAUSED_ANNOTATION: &str = "nodeapp.dev/paused";
 /// Tells `kubectl logs` and `kubectl exec` which container is meant.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 /// Name of the app's container.
@@ -23,6 +26,12 @@ pub const RUNNER_PORT: &str = "runner";
 const HASH_LENGTH: usize = 10;
 /// Letters of the hash: no vowels, so that no words come out, and no `-`.
 const HASH_LETTERS: &[u8; 32] = b"0123456789bcdfghjklmnpqrstvwxz45";
+
+/// Whether an app is to be left alone.
+pub fn is_paused(app: &ObjectMeta) -> bool {
+    let annotation = app.annotations.as_ref().and_then(|annotations| annotations.get(PAUSED_ANNOTATION));
+    annotation.is_some_and(|value| value == "true")
+}
 
 /// The labels by which the pods of an app are found.
 pub fn selector(app: &str) -> BTreeMap<String, String> {

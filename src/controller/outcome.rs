@@ -11,6 +11,8 @@ pub enum Outcome {
     Unchanged,
     /// Something was written.
     Changed,
+    /// It is to be left alone.
+    Paused,
     /// The spec cannot be carried out; nothing that runs was touched.
     Invalid,
     /// A name that is needed belongs to someone else.
@@ -43,14 +45,15 @@ impl Done {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Unchanged, Self::Changed, Self::Invalid, Self::NameTaken, Self::Deleting];
+    pub const ALL: [Self; 6] =
+        [Self::Unchanged, Self::Changed, Self::Paused, Self::Invalid, Self::NameTaken, Self::Deleting];
 
     /// Its name as a metric label.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unchanged => "unchanged",
             Self::Changed => "changed",
+            Self::Paused => "paused",
             Self::Invalid => "invalid",
             Self::NameTaken => "name_taken",
             Self::Deleting => "deleting",
@@ -62,7 +65,7 @@ impl Outcome {
     pub fn next(self, spread: f64) -> Action {
         let half_an_hour = Duration::from_mins(30).mul_f64(1.0 + spread.clamp(0.0, 1.0));
         Action::requeue(match self {
-            Self::Unchanged | Self::Changed | Self::Invalid | Self::Deleting => half_an_hour,
+            Self::Unchanged | Self::Changed | Self::Paused | Self::Invalid | Self::Deleting => half_an_hour,
             // Objects of others are not watched.
             Self::NameTaken => Duration::from_secs(20).mul_f64(1.0 + spread.clamp(0.0, 1.0)),
         })

@@ -7,14 +7,16 @@ use kube::core::error_boundary::InvalidObject;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
+use super::apply::Repair;
 use super::cache::AppKey;
 use super::context::Context;
+use super::desired::{Applied, Children};
 use super::error::{Action, Error};
 use super::events::{self, Note};
 use super::names::MANAGER;
 use super::outcome::{Done, Outcome};
 use super::status::{self, Findings};
-use crate::crd::{NodeApp, NodeAppStatus, Reason};
+use crate::crd::{ConditionType, NodeApp, NodeAppStatus, Reason};
 
 /// Reports findings; returns what the reconcile came to.
 pub(super) async fn report(
@@ -52,6 +54,27 @@ pub(super) async fn report(
         other => other,
     };
     Ok(Done { outcome, good_for })
+}
+
+/// Tells by Events what was put right in the children of an app whose spec asks for
+/// nothing that it has not had before.
+pub(super) async fn repaired(
+    context: &Context,
+    app: &NodeApp,
+    children: &Children<Applied>,
+    repairs: &[Repair],
+) {
+    let had_it = app.status.as_ref().is_some_and(|status| {
+        status.observed_generation == app.metadata.generation
+            && status.revision == children.revision.metadata.name
+            && status
+                .conditions
+                .iter()
+                .any(|condition| condition.type_ == ConditionType::Valid.name() && condition.status == "True")
+    });
+    for repair in repairs.iter().filter(|_| had_it) {
+        context.events.publish(&app.object_ref(&()), events::of_repair(repair)).await;
+    }
 }
 
 async fn patch(context: &Context, app: &NodeApp, key: &AppKey, status: &NodeAppStatus) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
 use kube::runtime::reflector::{ObjectRef, reflector, store};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt, applier, predicates};
+use kube::runtime::{Predicate, WatchStreamExt, applier, predicates};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -124,9 +124,18 @@ fn apps(
     });
     reflector(writer, events)
         .applied_objects()
-        .predicate_filter(predicates::generation, kube::runtime::PredicateConfig::default())
+        .predicate_filter(
+            Predicate::combine(predicates::generation, paused),
+            kube::runtime::PredicateConfig::default(),
+        )
         .filter_map(|app| std::future::ready(app.ok()))
         .map(|app| request(&super::key(&app), ReconcileReason::ObjectUpdated))
+}
+
+/// A change of the annotation does not change the generation.
+#[allow(clippy::unnecessary_wraps)] // The library's signature.
+fn paused(app: &Guarded) -> Option<u64> {
+    Some(names::is_paused(app.meta()).into())
 }
 
 fn watch_children(

@@ -50,6 +50,8 @@ pub enum Reason {
     Scaling,
     /// Nothing is being changed.
     Settled,
+    /// The annotation that pauses the operator is set.
+    Paused,
     /// The rollout made no progress for too long.
     RolloutStuck,
     /// Pods cannot be created.
@@ -78,6 +80,7 @@ impl Reason {
             Self::RollingOut => "RollingOut",
             Self::Scaling => "Scaling",
             Self::Settled => "Settled",
+            Self::Paused => "Paused",
             Self::RolloutStuck => "RolloutStuck",
             Self::PodsRefused => "PodsRefused",
             Self::ApplyRefused => "ApplyRefused",

@@ -10,6 +10,7 @@ mod definition;
 mod interrupted;
 mod lease;
 mod others;
+mod people;
 mod pull_secret;
 mod rights;
 mod scoped;

@@ -1,6 +1,7 @@
 //! Fifth step: what to tell. A plain function of what was found and done; the
 //! clock is passed in, and times move only when a condition flips.
 
+mod paused;
 mod rollout;
 
 use std::time::Duration;
@@ -22,6 +23,8 @@ use crate::crd::{Condition, ConditionType, NodeApp, NodeAppStatus, Reason};
 pub enum Findings<'a> {
     /// The children are as they should be.
     Applied(&'a Children<Applied>),
+    /// Someone asked for it to be left alone.
+    Paused(Option<&'a Deployment>),
     /// The spec cannot be carried out.
     Invalid(&'a Problems, Option<&'a Deployment>),
     /// Names are taken.
@@ -42,9 +45,10 @@ impl<'a> Findings<'a> {
     fn deployment(self) -> Option<&'a Deployment> {
         match self {
             Self::Applied(children) => Some(&children.deployment),
-            Self::Invalid(_, deployment) | Self::Taken(_, deployment) | Self::Refused { deployment, .. } => {
-                deployment
-            }
+            Self::Paused(deployment)
+            | Self::Invalid(_, deployment)
+            | Self::Taken(_, deployment)
+            | Self::Refused { deployment, .. } => deployment,
         }
     }
 }
@@ -66,6 +70,9 @@ pub fn compute(
 ) -> NodeAppStatus {
     let generation = app.metadata.generation;
     let deployment = findings.deployment();
+    if matches!(findings, Findings::Paused(_)) {
+        return paused::status(previous, deployment, now);
+    }
     let due = was_ready(previous, generation)
         || scaling_until(previous, deployment).is_some_and(|deadline| deadline <= now);
     let situation = Situation::of(deployment, due);
@@ -224,7 +231,7 @@ struct Hindrance {
 
 fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
     match findings {
-        Findings::Applied(_) => None,
+        Findings::Applied(_) | Findings::Paused(_) => None,
         Findings::Invalid(problems, _) => Some(Hindrance {
             reason: Reason::InvalidSpec,
             message: format!("{problems}. What runs is left as it is"),

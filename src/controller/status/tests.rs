@@ -236,3 +236,17 @@ fn a_refused_object_degrades_an_app_whose_spec_is_valid() {
     assert_eq!(of(&status, ConditionType::Degraded), ("True", "ApplyRefused"));
     assert_eq!(of(&status, ConditionType::Ready), ("False", "ApplyRefused"));
 }
+
+#[test]
+fn an_app_that_is_left_alone_says_so_and_does_not_claim_to_have_seen_a_new_spec() {
+    let ready = carried_out(deployment(&Pods(2, 2, 2, 2), &[ROLLED]), &NodeAppStatus::default(), 100);
+    let fewer = deployment(&Pods(2, 2, 2, 1), &[ROLLED]);
+    let paused = compute(&app(8), &ready, Findings::Paused(Some(&fewer)), at(200));
+    assert_eq!(paused.observed_generation, Some(7), "whoever waits for generation 8 goes on waiting");
+    assert_eq!(of(&paused, ConditionType::Progressing), ("False", "Paused"));
+    assert_eq!(of(&paused, ConditionType::Valid), of(&ready, ConditionType::Valid));
+    assert_eq!((paused.available_replicas, &paused.revision), (1, &ready.revision));
+
+    let from_birth = compute(&app(1), &NodeAppStatus::default(), Findings::Paused(None), at(200));
+    assert_eq!(of(&from_birth, ConditionType::Ready), ("False", "Paused"));
+}
