@@ -6,6 +6,7 @@ pub(crate) const SCRIPT: &str = concat!(
     include_str!("preload/head.cjs"),
     include_str!("preload/channel.cjs"),
     include_str!("preload/requests.cjs"),
+    include_str!("preload/streams.cjs"),
     include_str!("preload/close.cjs"),
     include_str!("preload/drain.cjs"),
     include_str!("preload/pool.cjs"),

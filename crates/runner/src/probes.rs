@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use nodeapp_contract::RunnerConfig;
+use nodeapp_contract::config::Check;
 
 use crate::check::Running;
 use crate::machine::Now;
@@ -23,6 +24,7 @@ pub(crate) struct Probes {
     entries: Vec<Entry>,
     env: Env,
     cwd: Option<PathBuf>,
+    deaf: Option<u16>,
 }
 
 /// What a probe has found out.
@@ -41,7 +43,7 @@ impl Probes {
                 Some(Entry { role, schedule: Schedule::new(probe.clone()?), running: None })
             })
             .collect();
-        Self { entries, env, cwd: config.cwd.as_ref().map(PathBuf::from) }
+        Self { entries, env, cwd: config.cwd.as_ref().map(PathBuf::from), deaf: None }
     }
 
     /// A process has started: the startup probe begins, the others wait for it.
@@ -72,6 +74,12 @@ impl Probes {
                 running.cancel();
             }
         }
+    }
+
+    /// A port on which the kernel takes connections for the runner's socket while
+    /// no process of the app does: that is not what a tcp probe asks for.
+    pub(crate) fn deaf(&mut self, port: Option<u16>) {
+        self.deaf = port;
     }
 
     /// Failures in a row that a role needs.
@@ -107,7 +115,9 @@ impl Probes {
     pub(crate) fn advance(&mut self, role: Role) -> Option<Verdict> {
         let entry = self.entries.iter_mut().find(|entry| entry.role == role)?;
         let passed = entry.running.as_mut()?.advance()?;
-        entry.finish(passed)
+        let proves_nothing =
+            matches!(entry.schedule.probe().check, Check::Tcp { port } if self.deaf == Some(port));
+        entry.finish(passed && !proves_nothing)
     }
 
     /// A child has ended; if it was a probe's program, its check has.

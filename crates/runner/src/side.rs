@@ -59,6 +59,9 @@ pub(crate) enum Message {
         adopted: bool,
         /// Why not, where the port is the app's.
         why: Option<String>,
+        /// In a worker of the app's own cluster, on a socket of its primary.
+        #[serde(default)]
+        shared: bool,
     },
     /// The app's main process has no listener for messages.
     Deaf {},
@@ -73,6 +76,20 @@ pub(crate) enum Message {
     Vitals(Box<Vitals>),
     /// A profile is written, or why it is not.
     Profiled { path: String, error: Option<String> },
+}
+
+impl Message {
+    /// The log line about listening on the app's port.
+    pub(crate) fn told(&self, port: u16, holds: bool) -> Option<String> {
+        let Self::Listening { port: one, host, adopted, why, shared: false } = self else { return None };
+        let how = match why {
+            _ if *adopted => "held over restarts".to_owned(),
+            Some(why) => format!("by itself: {why}"),
+            None if !holds => "by itself: holdSocket is false".to_owned(),
+            None => "by itself".to_owned(),
+        };
+        (*one == port).then(|| format!("the app listens on {host} port {port}, {how}"))
+    }
 }
 
 #[derive(Debug)]
@@ -246,6 +263,22 @@ impl SideChannel {
     pub(crate) fn in_flight(&self) -> Option<u64> {
         let serves = self.peers.values().any(|peer| peer.serves);
         serves.then(|| self.peers.values().map(|peer| peer.in_flight).sum())
+    }
+
+    /// What the signal will cut off, unless the app closes it in its handler.
+    pub(crate) fn left(&self) -> Option<String> {
+        let sum = |count: fn(&Peer) -> u64| self.peers.values().map(count).sum::<u64>();
+        let (requests, open) = (sum(|peer| peer.in_flight), sum(|peer| peer.open));
+        // Idle ones are closed by now: what has no request is an upgraded connection.
+        let others = open.saturating_sub(requests);
+        let mut parts = vec![];
+        if requests > 0 {
+            parts.push(format!("{requests} requests in flight"));
+        }
+        if others > 0 {
+            parts.push(format!("{others} connections without a request, such as WebSockets"));
+        }
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 
     /// Requests in flight and open connections after the last order, once every

@@ -30,6 +30,9 @@ impl Supervisor {
     /// Asks the app to end.
     pub(crate) fn ask_to_end(&mut self) {
         let now = self.now();
+        if let Some(left) = self.side.left() {
+            say!("still open when the drain ended: {left}");
+        }
         if self.ask_by_message() {
             say!("sending the message \"shutdown\" to the app");
         } else {

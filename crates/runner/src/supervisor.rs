@@ -140,13 +140,14 @@ impl Supervisor {
         let own = rustix::process::getpid();
         rustix::process::set_child_subreaper(Some(own))
             .map_err(|error| format!("cannot become a subreaper: {error}"))?;
-        let held = config.port.and_then(|port| match Held::bind(port) {
-            Ok(held) => Some(held),
-            Err(error) => {
-                say!("port {port} cannot be held over restarts ({error}); the app listens by itself");
-                None
-            }
-        });
+        let held =
+            config.port.filter(|_| config.preload.hold_socket).and_then(|port| match Held::bind(port) {
+                Ok(held) => Some(held),
+                Err(error) => {
+                    say!("port {port} cannot be held over restarts ({error}); the app listens by itself");
+                    None
+                }
+            });
         let logs = Logs::open(&config, &settings::pod_name(&env));
         Ok(Self {
             logs,
@@ -296,17 +297,15 @@ impl Supervisor {
     fn listen_to(&mut self, peer: u64) {
         let now = self.now();
         let port = self.config.port;
+        let holds = self.config.preload.hold_socket;
         let (mut profiled, mut deaf) = (None, false);
         let Self { side, port_told, hang, .. } = self;
         let changed = side.read(peer, |message| match message {
-            Message::Listening { port: one, host, adopted, why } if Some(*one) == port && !*port_told => {
-                *port_told = true;
-                let how = match why {
-                    _ if *adopted => "held over restarts".to_owned(),
-                    Some(why) => format!("by itself: {why}"),
-                    None => "by itself".to_owned(),
-                };
-                say!("the app listens on {host} port {one}, {how}");
+            Message::Listening { .. } if !*port_told => {
+                if let Some(line) = port.and_then(|port| message.told(port, holds)) {
+                    *port_told = true;
+                    say!("{line}");
+                }
             }
             Message::Beat {} | Message::Vitals(_) => {
                 if let Some(hang) = hang {

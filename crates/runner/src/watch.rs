@@ -10,7 +10,7 @@ use rustix::process::{Pid, WaitOptions};
 use crate::machine::{Cause, End, Event, Now, Phase};
 use crate::pages::View;
 use crate::probe::Role;
-use crate::procfs::{self, Process};
+use crate::procfs::{self, Process, Reach};
 use crate::say::say;
 use crate::supervisor::Supervisor;
 use crate::telemetry::Vitals;
@@ -33,6 +33,7 @@ impl Supervisor {
             }
             self.feed(Event::Load { in_flight, open });
         }
+        self.probes.deaf(self.deaf_port());
         for (role, passed) in self.probes.tick(now) {
             self.probed(role, passed);
         }
@@ -46,6 +47,12 @@ impl Supervisor {
         if self.machine.deadline().is_some_and(|at| at <= now) {
             self.feed(Event::Tick);
         }
+    }
+
+    /// The app's port while only the runner's own socket listens on it.
+    fn deaf_port(&self) -> Option<u16> {
+        let nobody = |port: &u16| self.side.listening(*port).0 == Reach::Nobody;
+        self.config.port.filter(nobody).filter(|_| self.readiness.held())
     }
 
     /// A look for listeners proves nothing once the runner's own socket listens.

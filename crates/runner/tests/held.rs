@@ -10,13 +10,6 @@ use std::net::TcpStream;
 use serde_json::json;
 use support::{Runner, Setup, get, has_node};
 
-/// Log line of what the preload did.
-fn told(runner: &Runner) -> String {
-    runner.wait_for("the line about listening", || {
-        runner.output("stderr").lines().find(|line| line.contains("the app listens on")).map(str::to_owned)
-    })
-}
-
 fn server(listen: &str) -> Setup {
     Setup::script(&format!(
         "const port = Number(process.env.PORT);
@@ -40,7 +33,7 @@ fn every_way_to_ask_for_all_addresses_takes_it_over() {
         ("listen(port, '0.0.0.0')", "0.0.0.0"),
     ] {
         let runner = server(listen).start().ready();
-        let line = told(&runner);
+        let line = runner.told();
         assert!(line.ends_with("held over restarts"), "{listen}: {line}");
         let (code, body) = runner.get("/");
         assert_eq!(code, 200);
@@ -55,7 +48,7 @@ fn an_app_that_asks_for_loopback_gets_loopback_and_nothing_wider() {
     }
     for listen in ["listen(port, '127.0.0.1')", "listen({port, host: 'localhost', family: 4})"] {
         let runner = server(listen).start();
-        let line = told(&runner);
+        let line = runner.told();
         assert!(line.contains(", by itself: host "), "{line}");
         runner.wait_for("the reason why it gets no traffic", || {
             runner
@@ -102,7 +95,7 @@ fn a_server_may_close_and_listen_again() {
         again();";
     let runner = Setup::script(source).with("readiness", json!({"waitReady": true})).start().ready();
     assert_eq!(runner.get("/"), (200, "11".into()));
-    assert!(told(&runner).ends_with("held over restarts"));
+    assert!(runner.told().ends_with("held over restarts"));
 }
 
 #[test]
@@ -186,7 +179,7 @@ fn the_apps_own_cluster_works_and_drains() {
              }}"
         );
         let mut runner = Setup::script(&source).start().ready();
-        assert!(told(&runner).contains("held over restarts") || policy == "SCHED_NONE", "{}", told(&runner));
+        assert!(runner.told().contains("held over restarts"), "{policy}: {}", runner.told());
         assert!(runner.get("/").1.starts_with('w'));
         let port = runner.setup.port;
         let request = std::thread::spawn(move || get(port, "/slow"));
@@ -210,7 +203,7 @@ fn a_node_behind_a_shell_and_npm_start_takes_it_over() {
     let mut setup = setup.with("cwd", json!(dir)).var("HOME", &dir);
     setup.config["launch"] = json!({"command": {"argv": ["npm", "start"]}});
     let runner = setup.start().ready();
-    assert!(told(&runner).ends_with("held over restarts"));
+    assert!(runner.told().ends_with("held over restarts"));
     assert_eq!(runner.get("/").0, 200);
 }
 
@@ -224,7 +217,7 @@ fn a_server_in_a_worker_thread_takes_it_over() {
         if (threads.isMainThread) new threads.Worker(__filename);
         else require('node:http').createServer((q, r) => r.end('thread')).listen(Number(process.env.PORT));";
     let runner = Setup::script(source).start().ready();
-    assert!(told(&runner).ends_with("held over restarts"));
+    assert!(runner.told().ends_with("held over restarts"));
     assert_eq!(runner.get("/"), (200, "thread".into()));
 }
 

@@ -37,6 +37,8 @@ function announce(served, drain, channel) {
 function stopListening(served, drain, channel) {
   drain.closed = true;
   for (const listener of drain.listeners) listener.stop();
+  // One that nobody asks on yet waits for its first stream, or for `idle`.
+  for (const [session, asked] of served.sessions) if (asked) closeSession(session);
   drain.seen = 'close';
   channel.reportNow();
   // Connections that end say nothing: they are counted instead.
@@ -46,6 +48,7 @@ function stopListening(served, drain, channel) {
 function closeIdle(served, drain, channel) {
   const close = guarded((server) => server.closeIdleConnections?.());
   for (const server of served.servers) close(server);
+  for (const session of served.sessions.keys()) closeSession(session);
   drain.seen = 'idle';
   channel.reportNow();
 }

@@ -8,7 +8,8 @@ function watchListening(served, drain, channel, pools) {
     let normalized;
     try {
       normalized = net._normalizeArgs(args);
-      if (takesPort(this, normalized[0])) chosen = choosePool(pools, normalized[0]);
+      if (require('node:cluster').isWorker) chosen.shared = !normalized[0].exclusive;
+      else if (takesPort(this, normalized[0])) chosen = choosePool(pools, normalized[0]);
     } catch {
       chosen = {};
     }
@@ -28,26 +29,49 @@ function watchListening(served, drain, channel, pools) {
       throw error;
     }
   };
-  shareWithClusterWorkers(net, pools);
+  shareWithClusterWorkers(net, channel, pools);
 }
 
 function takesPort(server, options) {
   if (server.listening || options.fd >= 0 || options.path || options.handle || options._handle) return false;
-  return options.port !== undefined && options.port !== null && !require('node:cluster').isWorker;
+  return options.port !== undefined && options.port !== null;
 }
 
 // cluster.SCHED_NONE makes its handles without a server.
-function shareWithClusterWorkers(net, pools) {
+function shareWithClusterWorkers(net, channel, pools) {
   const plain = net._createServerHandle;
   net._createServerHandle = function (host, port, type, fd, flags) {
     const none = fd === undefined || fd === null || fd < 0;
     const chosen = none && port > 0 ? choosePool(pools, { host, port, ipv6Only: (flags & 1) === 1 }) : {};
-    if (!chosen.pool) return plain.apply(this, arguments);
-    const handle = plain.call(this, null, null, null, take(pools, chosen.pool), 0);
-    if (typeof handle === 'object') onHandleClosed(handle, () => giveBack(pools, chosen.pool));
-    else giveBack(pools, chosen.pool);
+    const handle = chosen.pool
+      ? plain.call(this, null, null, null, take(pools, chosen.pool), 0)
+      : plain.apply(this, arguments);
+    if (typeof handle !== 'object') {
+      if (chosen.pool) giveBack(pools, chosen.pool);
+    } else if (chosen.pool || chosen.why) {
+      guarded(onceWorkersListen)(handle, channel, pools, port, chosen);
+    }
     return handle;
   };
+}
+
+// The handle of the primary listens when the first worker does.
+function onceWorkersListen(handle, channel, pools, port, { pool, why }) {
+  const cluster = require('node:cluster');
+  const adopted = Boolean(pool);
+  let told = false;
+  const listening = guarded((worker, bound) => {
+    if (bound.port !== port) return;
+    told = true;
+    cluster.removeListener('listening', listening);
+    channel.send({ t: 'listening', port, host: bound.address || '::', adopted, why });
+  });
+  cluster.on('listening', listening);
+  onHandleClosed(handle, () => {
+    cluster.removeListener('listening', listening);
+    if (pool) giveBack(pools, pool);
+    if (told) channel.send({ t: 'closed', port, adopted });
+  });
 }
 
 function onHandleClosed(handle, then) {
@@ -59,7 +83,7 @@ function onHandleClosed(handle, then) {
   };
 }
 
-function onceListening(server, served, drain, channel, pools, { pool, why }) {
+function onceListening(server, served, drain, channel, pools, { pool, why, shared }) {
   const { errorMonitor } = require('node:events');
   const failed = () => {
     server.removeListener('listening', listening);
@@ -71,14 +95,14 @@ function onceListening(server, served, drain, channel, pools, { pool, why }) {
     const bound = handle ? server.address() : null;
     if (!bound || typeof bound !== 'object') return;
     const listener = { stop: () => standIn(server, handle, bound) };
-    track(served, server);
+    track(served, drain, channel, server);
     drain.listeners.add(listener);
     onHandleClosed(handle, () => {
       drain.listeners.delete(listener);
       if (pool) giveBack(pools, pool);
       channel.send({ t: 'closed', port: bound.port, adopted: Boolean(pool) });
     });
-    channel.send({ t: 'listening', port: bound.port, host: bound.address, adopted: Boolean(pool), why });
+    channel.send({ t: 'listening', port: bound.port, host: bound.address, adopted: Boolean(pool), why, shared });
     if (drain.closed) listener.stop();
   });
   server.once('listening', listening);

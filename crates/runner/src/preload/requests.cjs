@@ -1,20 +1,24 @@
 // --- requests in flight and open connections ----------------------------------
 
 function serving() {
-  return { live: new Set(), servers: new Set() };
+  return { live: new Set(), streams: new Set(), servers: new Set(), sessions: new Map() };
 }
 
-function inFlight({ live }) {
-  for (const response of live) {
-    if (response.destroyed || response.writableFinished) live.delete(response);
+// Responses of HTTP/1 and streams of HTTP/2 that are not finished.
+function inFlight({ live, streams }) {
+  for (const all of [live, streams]) {
+    for (const one of all) {
+      if (one.destroyed || one.writableFinished) all.delete(one);
+    }
   }
-  return live.size;
+  return live.size + streams.size;
 }
 
-function track({ servers }, server) {
-  if (servers.has(server)) return;
-  servers.add(server);
-  server.once('close', () => servers.delete(server));
+function track(served, drain, channel, server) {
+  if (served.servers.has(server)) return;
+  served.servers.add(server);
+  server.once('close', () => served.servers.delete(server));
+  watchSessions(served, drain, channel, server);
 }
 
 function openConnections({ servers }) {
@@ -34,7 +38,7 @@ function countRequests(served, drain, channel) {
   });
   started.subscribe(guarded(({ response, server }) => {
     served.live.add(response);
-    track(served, server);
+    track(served, drain, channel, server);
     if (drain.announced) closeAfter(response);
     channel.reportSoon();
   }));

@@ -160,3 +160,45 @@ fn answer(reader: &mut BufReader<TcpStream>) -> std::io::Result<bool> {
     std::io::copy(&mut reader.take(length), &mut std::io::sink())?;
     Ok(closed)
 }
+
+/// Clients that only connect, each time anew, and count who is not taken.
+pub(crate) struct Connects {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
+    clients: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Connects {
+    /// Starts `count` clients towards a port of the loopback address.
+    pub(crate) fn start(port: u16, count: usize) -> Self {
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let client = |_| {
+            let (stop, done) = (stop.clone(), done.clone());
+            std::thread::spawn(move || {
+                let mut failed = vec![];
+                while !stop.load(Ordering::Relaxed) {
+                    match TcpStream::connect(("127.0.0.1", port)) {
+                        Ok(_) => _ = done.fetch_add(1, Ordering::Relaxed),
+                        Err(error) => failed.push(error.to_string()),
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                failed
+            })
+        };
+        let clients = (0..count).map(client).collect();
+        Self { stop, done, clients }
+    }
+
+    /// Waits for so many more connections.
+    pub(crate) fn more(&self, count: u64) {
+        let goal = self.done.load(Ordering::Relaxed) + count;
+        super::wait_for("more connections", || (self.done.load(Ordering::Relaxed) >= goal).then_some(()));
+    }
+
+    /// Ends the clients; what went wrong.
+    pub(crate) fn finish(self) -> Vec<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    }
+}

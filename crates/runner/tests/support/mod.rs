@@ -1,6 +1,7 @@
 //! A real runner with a real Node.js app, as plain processes on loopback.
 #![allow(dead_code, clippy::unwrap_used, reason = "test code, of which each test binary uses a part")]
 
+pub(crate) mod kinds;
 pub(crate) mod load;
 
 use std::io::{Read, Write};
@@ -233,6 +234,21 @@ impl Runner {
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         get(self.setup.port, path)
             .unwrap_or_else(|error| panic!("GET {path} failed: {error}\nstderr:\n{}", self.output("stderr")))
+    }
+
+    /// Log line of what the preload did about the app's port.
+    pub(crate) fn told(&self) -> String {
+        self.wait_for("the line about listening", || {
+            self.output("stderr").lines().find(|line| line.contains("the app listens on")).map(str::to_owned)
+        })
+    }
+
+    /// Kills the app's process and waits for the next one.
+    pub(crate) fn crash(&self) {
+        let before = self.status().unwrap().restarts;
+        Self::kill(self.app_pid(), "KILL");
+        self.wait_for("the restart", || self.status().filter(|status| status.restarts > before));
+        self.wait_ready();
     }
 
     /// Sends a signal to a process.
