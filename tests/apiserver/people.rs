@@ -116,7 +116,7 @@ fn a_restart_of_the_deployment_by_kubectl_is_honoured() {
         namespace.throughout("the restart stays", Duration::from_secs(3), restarted).await?;
         // Nor does a change of the spec that is none of the template's business undo it.
         namespace.apply(&app("shop", &json!({"instances": 3}))).await?;
-        settled(&namespace, "shop").await?;
+        reported(&namespace, "shop", "True").await?;
         restarted().await
     });
 }
