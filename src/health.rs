@@ -2,11 +2,12 @@
 //! `/metrics`. `/readyz` lists what is missing.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -14,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::metrics::Metrics;
+use crate::telemetry::LogLevel;
 
 /// So many errors of a watch in a row make the operator unready: single ones are
 /// everyday, since every watch is cut now and then.
@@ -134,25 +136,67 @@ impl Health {
     }
 }
 
+/// What is served.
 #[derive(Clone)]
-struct Served {
-    health: Arc<Health>,
-    metrics: Metrics,
+pub struct Served {
+    /// For `/livez` and `/readyz`.
+    pub health: Arc<Health>,
+    /// For `/metrics`.
+    pub metrics: Metrics,
+    /// For `/log-level`, from inside the pod only.
+    pub log_level: LogLevel,
 }
 
-/// Serves health and metrics until `stop` resolves.
+/// Serves until `stop` resolves.
 pub async fn serve(
     listener: TcpListener,
-    health: Arc<Health>,
-    metrics: Metrics,
+    served: Served,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render_metrics))
-        .with_state(Served { health, metrics });
+        .route("/log-level", get(log_level).put(set_log_level))
+        .with_state(served)
+        .into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, routes).with_graceful_shutdown(stop).await
+}
+
+type Answer = (StatusCode, String);
+
+async fn log_level(State(served): State<Served>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Answer {
+    match inside(peer) {
+        Ok(()) => (StatusCode::OK, served.log_level.get() + "\n"),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn set_log_level(
+    State(served): State<Served>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    filter: String,
+) -> Answer {
+    if let Err(refusal) = inside(peer) {
+        return refusal;
+    }
+    match served.log_level.set(&filter) {
+        Ok(()) => {
+            tracing::warn!(filter = served.log_level.get(), "the log level was changed");
+            (StatusCode::OK, served.log_level.get() + "\n")
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, error + "\n"),
+    }
+}
+
+/// Whoever may execute programs in the pod may change it, and nobody else.
+fn inside(peer: SocketAddr) -> Result<(), Answer> {
+    if peer.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    let text =
+        "only from inside the pod: kubectl exec deploy/nodeapp-operator -- /nodeapp-operator log-level\n";
+    Err((StatusCode::FORBIDDEN, text.to_owned()))
 }
 
 async fn readyz(State(served): State<Served>) -> impl IntoResponse {
@@ -191,6 +235,13 @@ mod tests {
         assert!(health.missing().is_empty());
         health.waits_for(None);
         assert_eq!(health.missing(), ["first list of Service"]);
+    }
+
+    #[test]
+    fn the_log_level_is_nobodys_business_outside_the_pod() {
+        let from = |text: &str| inside(text.parse().unwrap()).is_ok();
+        assert!(from("127.0.0.1:5") && from("[::1]:5") && from("[::ffff:127.0.0.1]:5"));
+        assert!(!from("10.0.0.7:5") && !from("[fd00::7]:5"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`crd`] is the API, [`controller`] brings what it asks for about,
 //! [`permissions`] is what it may do for that.
 
+pub mod ask;
 pub mod client;
 pub mod controller;
 pub mod crd;

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use nodeapp_operator::controller::desired::Settings;
-use nodeapp_operator::generated;
 use nodeapp_operator::operator::{self, Options};
 use nodeapp_operator::telemetry::{self, LogFormat};
+use nodeapp_operator::{ask, generated};
 
 /// Runs Node.js applications on Kubernetes as PM2 would.
 #[derive(Parser)]
@@ -26,6 +26,15 @@ enum Command {
     Crd,
     /// Print the `ClusterRole`, and the `Role` for the operator's own namespace, as YAML.
     Rbac,
+    /// Show what the operator of this pod logs, or change it until it ends.
+    LogLevel {
+        /// A filter in the syntax of `RUST_LOG`, such as `info,nodeapp_operator=debug`; an
+        /// empty one for that of the start.
+        filter: Option<String>,
+        /// Where the operator listens.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        address: SocketAddr,
+    },
     /// Print the version.
     Version,
 }
@@ -59,6 +68,13 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(arguments),
         Command::Crd => print(&generated::crd_yaml()),
         Command::Rbac => print(&format!("{}---\n{}", generated::rbac_yaml(), generated::own_role_yaml())),
+        Command::LogLevel { filter, address } => match ask::log_level(address, filter.as_deref()) {
+            Ok(filter) => print(&filter),
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Command::Version => print(concat!("nodeapp-operator ", env!("CARGO_PKG_VERSION"), "\n")),
     }
 }
@@ -71,12 +87,13 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn run(arguments: Run) -> ExitCode {
-    telemetry::init(arguments.log_format);
+    let log_level = telemetry::init(arguments.log_format);
     let options = Options {
         settings: Settings { runner_image: arguments.runner_image },
         listen: arguments.listen,
         namespaces: arguments.namespaces,
         lease: (!arguments.no_lease).then_some(arguments.lease),
+        log_level,
     };
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is there already");

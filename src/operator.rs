@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use crate::controller::context::Context;
 use crate::controller::desired::Settings;
 use crate::controller::wiring::{self, WATCHED, WatchEnded};
-use crate::health::{self, Health};
+use crate::health::{self, Health, Served};
 use crate::lease::{self, Election, Leader, Lost, Times, Waiting};
 use crate::metrics::Metrics;
+use crate::telemetry::LogLevel;
 use crate::{client, startup};
 
 /// How long reconciles under way may take to end. They are safe to cut: every
@@ -57,6 +58,8 @@ pub struct Options {
     /// Name of the Lease in the operator's own namespace; without it, nothing keeps
     /// a second operator from working as well.
     pub lease: Option<String>,
+    /// What is logged.
+    pub log_level: LogLevel,
 }
 
 /// Runs the operator until SIGTERM or SIGINT.
@@ -65,7 +68,7 @@ pub struct Options {
 /// Only for what waiting does not heal; a missing API server, API or right is
 /// waited for.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let Options { settings, listen, namespaces, lease } = options;
+    let Options { settings, listen, namespaces, lease, log_level } = options;
     let stop = stop_signal().map_err(Error::Signals)?;
     let metrics = Metrics::new();
     let health = Arc::new(Health::new(&WATCHED));
@@ -79,8 +82,8 @@ pub async fn run(options: Options) -> Result<(), Error> {
         namespaces = if namespaces.is_empty() { "all".to_owned() } else { namespaces.join(", ") },
         "the operator starts"
     );
-    let serving =
-        tokio::spawn(health::serve(listener, health.clone(), metrics.clone(), ordered(stop.clone())));
+    let served = Served { health: health.clone(), metrics: metrics.clone(), log_level };
+    let serving = tokio::spawn(health::serve(listener, served, ordered(stop.clone())));
     let mut context = Context::new(client.clone(), settings, metrics, health.clone());
     context.namespaces = namespaces;
     let context = Arc::new(context);

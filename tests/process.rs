@@ -126,3 +126,29 @@ fn a_wrong_command_line_says_what_is_right() -> Result<()> {
     assert!(text.contains(&format!("cannot listen on {address}")) && text.contains("--listen"), "{text}");
     Ok(())
 }
+
+#[test]
+fn what_is_logged_can_be_changed_while_it_runs() -> Result<()> {
+    let mut operator = Operator::start()?;
+    let start = operator.next_line()?;
+    let address = start["listen"].as_str().context("no address")?.to_owned();
+    let log_level = |filter: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nodeapp-operator"));
+        command.args(["log-level", "--address", &address]).args(filter).output()
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let shown = text(&log_level(&[])?.stdout);
+    assert!(shown.contains("info") && shown.contains("kube_client=off"), "{shown}");
+    let set = log_level(&["debug,hyper_util=off"])?;
+    assert!(set.status.success() && text(&set.stdout).contains("debug"), "{set:?}");
+    assert_eq!(text(&log_level(&[])?.stdout), text(&set.stdout));
+    let refused = log_level(&["nodeapp_operator=loud"])?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("a filter looks like"), "{refused:?}");
+    assert_eq!(text(&log_level(&[""])?.stdout), shown, "back to the one of the start");
+    operator.terminate()?;
+    operator.child.wait()?;
+    let refused = log_level(&[])?;
+    assert!(text(&refused.stderr).contains("no operator answers at"), "{refused:?}");
+    Ok(())
+}
