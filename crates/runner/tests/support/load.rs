@@ -139,7 +139,7 @@ fn request(port: u16, client: Client, connection: &mut Option<BufReader<TcpStrea
 
 /// Reads one answer; true if it says `Connection: close`.
 fn answer(reader: &mut BufReader<TcpStream>) -> std::io::Result<bool> {
-    let (mut length, mut closed, mut first) = (0, false, true);
+    let (mut length, mut chunked, mut closed, mut first) = (0, false, false, true);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -156,9 +156,28 @@ fn answer(reader: &mut BufReader<TcpStream>) -> std::io::Result<bool> {
             length = value.trim().parse().map_err(std::io::Error::other)?;
         }
         closed |= line == "connection: close";
+        chunked |= line == "transfer-encoding: chunked";
     }
-    std::io::copy(&mut reader.take(length), &mut std::io::sink())?;
+    if chunked {
+        while skip_chunk(reader)? {}
+    } else {
+        skip(reader, length)?;
+    }
     Ok(closed)
+}
+
+/// Reads a chunk away; false for the last one.
+fn skip_chunk(reader: &mut BufReader<TcpStream>) -> std::io::Result<bool> {
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let size = u64::from_str_radix(line.trim_end(), 16).map_err(std::io::Error::other)?;
+    skip(reader, size + 2)?;
+    Ok(size > 0)
+}
+
+fn skip(reader: &mut BufReader<TcpStream>, length: u64) -> std::io::Result<()> {
+    let skipped = std::io::copy(&mut reader.take(length), &mut std::io::sink())?;
+    if skipped == length { Ok(()) } else { Err(std::io::Error::other("cut off in its body")) }
 }
 
 /// Clients that only connect, each time anew, and count who is not taken.

@@ -3,6 +3,7 @@
 
 pub(crate) mod kinds;
 pub(crate) mod load;
+pub(crate) mod npm;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
