@@ -1,4 +1,5 @@
 use k8s_openapi::api::core::v1::ServiceAccount;
+use mlua::LuaSerdeExt;
 use serde_json::json;
 
 use super::*;
@@ -249,4 +250,39 @@ fn an_app_that_is_left_alone_says_so_and_does_not_claim_to_have_seen_a_new_spec(
 
     let from_birth = compute(&app(1), &NodeAppStatus::default(), Findings::Paused(None), at(200));
     assert_eq!(of(&from_birth, ConditionType::Ready), ("False", "Paused"));
+}
+
+/// Status and message that the shipped health check gives, run as Argo CD runs it.
+fn argo_health(generation: i64, status: &NodeAppStatus) -> (String, String) {
+    let lua = mlua::Lua::new();
+    let mut app = app(generation);
+    app.status = (!status.conditions.is_empty()).then(|| status.clone());
+    lua.globals().set("obj", lua.to_value(&app).unwrap()).unwrap();
+    let health: mlua::Table = lua.load(include_str!("../../../manifests/argocd/health.lua")).eval().unwrap();
+    (health.get("status").unwrap(), health.get("message").unwrap())
+}
+
+#[test]
+fn argo_cd_is_told_the_truth_at_every_stage() {
+    let new = NodeAppStatus::default();
+    let health = |generation, status: &NodeAppStatus| argo_health(generation, status).0;
+    assert_eq!(health(7, &new), "Progressing");
+    let rolling = carried_out(deployment(&Pods(2, 3, 1, 2), &[ROLLING]), &new, 100);
+    assert_eq!(health(7, &rolling), "Progressing");
+    let ready = carried_out(deployment(&Pods(2, 2, 2, 2), &[ROLLED]), &rolling, 200);
+    assert_eq!(health(7, &ready), "Healthy");
+    assert_eq!(health(8, &ready), "Progressing", "a newer spec has not been looked at");
+    let stopped = carried_out(deployment(&Pods(0, 0, 0, 0), &[ROLLED]), &ready, 300);
+    assert_eq!(health(7, &stopped), "Suspended");
+    let stuck = carried_out(deployment(&Pods(2, 3, 1, 2), &[STUCK]), &ready, 300);
+    let (status, message) = argo_health(7, &stuck);
+    assert_eq!(status, "Degraded");
+    assert!(message.contains("new pods do not get ready"), "{message}");
+    let paused = compute(&app(8), &ready, Findings::Paused(None), at(400));
+    assert_eq!(health(8, &paused), "Suspended");
+    let problems = crate::controller::validate::validate(&app(7)).unwrap_err();
+    let invalid = compute(&app(7), &ready, Findings::Invalid(&problems, None), at(400));
+    let (status, message) = argo_health(7, &invalid);
+    assert_eq!(status, "Degraded");
+    assert!(message.contains("What runs is left as it is"), "{message}");
 }
