@@ -11,7 +11,7 @@ use serde_json::json;
 use support::{Runner, Setup, has_node};
 
 /// Lines of the chatty app.
-const MANY: usize = 300_000;
+const MANY: usize = 400_000;
 /// Lines of an app whose output nobody reads at first: more than pipes hold.
 const BLOCKED: usize = 400_000;
 
