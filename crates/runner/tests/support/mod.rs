@@ -4,6 +4,7 @@
 pub(crate) mod kinds;
 pub(crate) mod load;
 pub(crate) mod npm;
+pub(crate) mod prometheus;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
