@@ -11,7 +11,7 @@ use crate::lines::LineReader;
 use crate::machine::Now;
 use crate::outbox::Outbox;
 
-const MAX_CONNECTIONS: usize = 32;
+const MAX_CONNECTIONS: usize = 16;
 /// Longest command: the parameters of an action are in it.
 const MAX_LINE: usize = 64 * 1024;
 /// Longest answer: what an action returns, see [`crate::ipc::MAX_LINE`].
