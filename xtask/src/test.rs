@@ -55,7 +55,7 @@ enum Tier {
 }
 
 struct Row {
-    name: &'static str,
+    name: String,
     took: Duration,
     counts: Counts,
     /// What went wrong, if anything did.
@@ -76,6 +76,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let targets = Targets::read()?;
     if wants(Tier::Pure) {
         summary.step("pure tests", || pure(args, &targets));
+        if args.all {
+            versions_of_node(args, &mut summary);
+        }
     }
     if wants(Tier::Apiserver) {
         summary.step("apiserver tests", || apiserver(args, &targets));
@@ -109,7 +112,41 @@ fn pure(args: &Args, targets: &Targets) -> Result<Counts> {
     for name in targets.pure() {
         command.args(["--test", name]);
     }
+    with_node(&mut command, args, image::DEFAULT_NODE)?;
     run_tests("pure tests", &mut command, args, &[])
+}
+
+/// The runner's tests with real apps, on every version of Node.js but the one that has had its turn.
+fn versions_of_node(args: &Args, summary: &mut Summary) {
+    for major in image::node_majors().into_iter().filter(|major| *major != image::DEFAULT_NODE) {
+        let name = format!("runner, node {major}");
+        summary.step(&name, || {
+            let mut command = cargo_test();
+            command.args(["--package", "nodeapp-runner", "--test", "*"]);
+            with_node(&mut command, args, major)?;
+            run_tests(&name, &mut command, args, &[])
+        });
+    }
+}
+
+/// Lets the tests of the runner use a version of Node.js. The default one gives way to the `node` in PATH where the
+/// official program cannot be had or does not run.
+fn with_node(command: &mut Command, args: &Args, major: u8) -> Result<()> {
+    if args.all {
+        command.env("NODEAPP_TEST_ALL", "1");
+    }
+    if std::env::var_os("NODEAPP_TEST_NODE").is_some() && major == image::DEFAULT_NODE {
+        return Ok(());
+    }
+    match image::node_dir(major) {
+        Ok(dir) => command.env("NODEAPP_TEST_NODE", dir),
+        Err(error) if major == image::DEFAULT_NODE => {
+            sh::say(&format!("  using the `node` in PATH: {error:#}"));
+            command
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(())
 }
 
 fn apiserver(args: &Args, targets: &Targets) -> Result<Counts> {
@@ -215,7 +252,7 @@ impl fmt::Display for Failed {
 }
 
 impl Summary {
-    fn step(&mut self, name: &'static str, run: impl FnOnce() -> Result<Counts>) {
+    fn step(&mut self, name: &str, run: impl FnOnce() -> Result<Counts>) {
         let start = Instant::now();
         let (counts, problem) = match run() {
             Ok(counts) => (counts, None),
@@ -226,7 +263,7 @@ impl Summary {
                 (counts, Some(first_line(&error)))
             }
         };
-        self.rows.push(Row { name, took: start.elapsed(), counts, problem });
+        self.rows.push(Row { name: name.to_owned(), took: start.elapsed(), counts, problem });
     }
 
     /// The table, and as the last line what a machine or a hurried person reads.

@@ -120,6 +120,21 @@ fn node_version(major: u8) -> Result<&'static str> {
     }
 }
 
+/// A folder to be put in front of PATH: it holds `node` of a major version and nothing else.
+pub(crate) fn node_dir(major: u8) -> Result<PathBuf> {
+    let program = node_program(major)?;
+    let dir = paths::cache()?.join("npm").join(format!("bin-{}", node_version(major)?));
+    if !dir.join("node").exists() {
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let fresh = dir.join(format!(".node-{}", std::process::id()));
+        std::os::unix::fs::symlink(&program, &fresh)?;
+        std::fs::rename(fresh, dir.join("node"))?;
+    }
+    sh::output(Command::new(dir.join("node")).arg("--version"))
+        .with_context(|| format!("{} does not run here", program.display()))?;
+    Ok(dir)
+}
+
 /// The official Node.js program of a version, fetched once.
 fn node_program(major: u8) -> Result<PathBuf> {
     let version = node_version(major)?;

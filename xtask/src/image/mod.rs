@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::base::{DEFAULT_NODE, node_dir, node_majors};
 use self::oci::Store;
 use crate::sh::Step;
 use crate::{cluster, deps, paths};
