@@ -99,10 +99,37 @@ fn top_level() -> Vec<Row> {
         row("maxMemoryRestart", json!("100M"), json!("200M")),
         row("resources.requests.*", quantity("cpu", "1m"), quantity("cpu", "2m")),
         row("resources.limits.*", quantity("cpu", "1"), quantity("cpu", "2")),
+        row("autorestart", json!(false), json!(true)),
+        row("stopExitCodes[]", json!(0), json!(1)),
+        row("erroredRetryDelay", json!("0s"), json!("1s")),
+        within("expBackoffResetTime", json!({"expBackoffRestartDelay": 100}), json!("1s"), json!("2s")),
+        row("treekill", json!(false), json!(true)),
+        row("shutdownWithMessage", json!(false), json!(true)),
+        row("interpreter", json!("node"), json!("none")),
+        row("unhandledRejections", json!("warn"), json!("strict")),
+        row("sourceMapSupport", json!(false), json!(true)),
+        row("pmx", json!(false), json!(true)),
+        row("holdSocket", json!(false), json!(true)),
+        row("hangTimeout", json!("1s"), json!("2s")),
+        within("heapSnapshot", json!({"maxMemoryRestart": "100M"}), json!(false), json!(true)),
+        row("writablePaths[]", json!("/a"), json!("/b")),
+    ]
+}
+
+fn logs() -> Vec<Row> {
+    vec![
+        row("logDateFormat", json!("HH"), json!("mm")),
+        row("logType", json!("raw"), json!("json")),
+        row("mergeLogs", json!(false), json!(true)),
+        row("outFile", json!("a.log"), json!("b.log")),
+        row("errorFile", json!("a.log"), json!("b.log")),
+        row("logFile", json!("a.log"), json!("b.log")),
+        row("timeZone", json!("Europe/Berlin"), json!("Asia/Tokyo")),
+        row("logRotate.rotateInterval", json!("0 0 * * *"), json!("0 1 * * *")),
+        row("logRotate.dateFormat", json!("YYYY"), json!("MM")),
         row("logRotate.maxSize", json!("1M"), json!("2M")),
         row("logRotate.retain", json!(1), json!(2)),
         row("logRotate.compress", json!(false), json!(true)),
-        row("writablePaths[]", json!("/a"), json!("/b")),
     ]
 }
 
@@ -140,7 +167,7 @@ fn env() -> Vec<Row> {
 }
 
 fn probes() -> Vec<Row> {
-    let fields: [(&str, Value, [Value; 2]); 10] = [
+    let fields: [(&str, Value, [Value; 2]); 12] = [
         ("http.path", json!({"http": {}}), [json!("/a"), json!("/b")]),
         ("http.port", json!({"http": {}}), [json!(1), json!(2)]),
         (
@@ -154,6 +181,8 @@ fn probes() -> Vec<Row> {
             [json!("1"), json!("2")],
         ),
         ("tcp.port", json!({"tcp": {}}), [json!(1), json!(2)]),
+        ("grpc.port", json!({"grpc": {}}), [json!(1), json!(2)]),
+        ("grpc.service", json!({"grpc": {}}), [json!("a"), json!("b")]),
         ("exec.command[]", json!({"exec": {"command": ["a"]}}), [json!("a"), json!("b")]),
         ("initialDelay", json!({"tcp": {}}), [json!("1s"), json!("2s")]),
         ("period", json!({"tcp": {}}), [json!("1s"), json!("2s")]),
@@ -213,7 +242,7 @@ fn children(row: &Row, value: &Value) -> String {
 
 #[test]
 fn every_field_changes_what_is_made() {
-    let rows: Vec<Row> = [top_level(), env(), probes()].into_iter().flatten().collect();
+    let rows: Vec<Row> = [top_level(), logs(), env(), probes()].into_iter().flatten().collect();
     for row in &rows {
         let [one, other] = &row.values;
         assert_ne!(children(row, one), children(row, other), "{} has no effect", row.leaf);

@@ -25,6 +25,22 @@ pub const MIN_UPTIME: Duration = Duration::from_secs(1);
 pub const MAX_RESTARTS: u32 = 16;
 /// `spec.restartDelay`.
 pub const RESTART_DELAY: Duration = Duration::ZERO;
+/// `spec.autorestart`.
+pub const AUTORESTART: bool = true;
+/// `spec.expBackoffResetTime`.
+pub const EXP_BACKOFF_RESET_TIME: Duration = Duration::from_secs(30);
+/// `spec.erroredRetryDelay`.
+pub const ERRORED_RETRY_DELAY: Duration = Duration::from_mins(5);
+/// `spec.treekill`.
+pub const TREEKILL: bool = true;
+/// `spec.pmx`.
+pub const PMX: bool = true;
+/// `spec.holdSocket`, where `spec.pmx` allows it.
+pub const HOLD_SOCKET: bool = true;
+/// Shortest `spec.hangTimeout`: shorter silences happen to any app.
+pub const SHORTEST_HANG_TIMEOUT: Duration = Duration::from_secs(1);
+/// Part of the memory limit that Node.js gets for its old heap, in percent.
+pub const HEAP_PERCENT: u64 = 75;
 /// `spec.logRotate.maxSize`, in bytes.
 pub const LOG_MAX_SIZE: u64 = 10 << 20;
 /// `spec.logRotate.retain`.

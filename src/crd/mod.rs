@@ -8,10 +8,15 @@ pub mod conditions;
 pub mod defaults;
 mod definition;
 pub mod env;
+mod files;
+pub mod launch;
+pub mod logs;
 pub mod notation;
 pub mod probes;
+pub mod resources;
 pub mod spec;
 pub mod status;
+pub mod stop;
 
 pub use conditions::{ConditionType, Reason};
 pub use definition::definition;

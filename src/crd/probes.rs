@@ -31,12 +31,12 @@ pub struct Probes {
     pub startup: Option<Probe>,
 }
 
-/// A periodic check; exactly one of http, tcp and exec.
+/// A periodic check; exactly one of http, tcp, exec and grpc.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "[has(self.http), has(self.tcp), has(self.exec)].filter(x, x).size() == 1",
-    "a probe has exactly one of http, tcp and exec",
+    "[has(self.http), has(self.tcp), has(self.exec), has(self.grpc)].filter(x, x).size() == 1",
+    "a probe has exactly one of http, tcp, exec and grpc",
 ))]
 pub struct Probe {
     /// Passes when a GET is answered with a status from 200 to 399.
@@ -48,6 +48,9 @@ pub struct Probe {
     /// Passes when a program ends with exit code 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecCheck>,
+    /// Passes when the gRPC health protocol answers SERVING.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcCheck>,
     /// Wait after the start of the process before the first check, a number with its unit such as
     /// `5s`. Default 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,4 +118,18 @@ pub struct ExecCheck {
     /// Program and arguments, executed without a shell.
     #[schemars(length(min = 1, max = 64), inner(length(max = 4096)))]
     pub command: Vec<String>,
+}
+
+/// A call of `grpc.health.v1.Health/Check` of the app, without TLS.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrpcCheck {
+    /// Port on the loopback address. Default: spec.port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// Name of the service asked about. Default: the server as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub service: Option<String>,
 }

@@ -1,16 +1,18 @@
 //! What a user asks for.
 
-use std::collections::BTreeMap;
-
 use kube::{CustomResource, KubeSchema};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
 use super::env::{EnvFrom, EnvVar};
-use super::notation::{Delay, Quantity, Size, Time};
+use super::files::{log_path, writable_paths};
+use super::launch::UnhandledRejections;
+use super::logs::{LogRotate, LogType};
+use super::notation::{Delay, Size, Time};
 use super::probes::Probes;
+use super::resources::Resources;
 use super::status::NodeAppStatus;
+use super::stop::KillSignal;
 
 /// The desired state of an app.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -58,6 +60,30 @@ use super::status::NodeAppStatus;
     "!has(self.nodeArgs) || has(self.script)",
     "nodeArgs needs script; with command, write the arguments of node into command",
 ))]
+#[x_kube(validation = (
+    "!has(self.interpreter) || has(self.script)",
+    "interpreter needs script; with command, write the program first into command",
+))]
+#[x_kube(validation = (
+    "!has(self.nodeArgs) || !has(self.interpreter) || self.interpreter != 'none'",
+    "nodeArgs needs an interpreter; with interpreter none, the script is executed itself, so write them into args",
+))]
+#[x_kube(validation = (
+    "!has(self.killSignal) || !has(self.shutdownWithMessage) || !self.shutdownWithMessage",
+    "with shutdownWithMessage the app is asked by a message and gets no killSignal; leave one of the two out",
+))]
+#[x_kube(validation = (
+    "!has(self.expBackoffResetTime) || has(self.expBackoffRestartDelay)",
+    "expBackoffResetTime needs expBackoffRestartDelay, whose growth it resets; set both or none",
+))]
+#[x_kube(validation = (
+    "!has(self.pmx) || self.pmx || ((!has(self.holdSocket) || !self.holdSocket) && !has(self.hangTimeout))",
+    "holdSocket and hangTimeout need the preload; take pmx: false out, or leave them out",
+))]
+#[x_kube(validation = (
+    "!has(self.heapSnapshot) || !self.heapSnapshot || has(self.maxMemoryRestart)",
+    "heapSnapshot is written before a memory restart and needs maxMemoryRestart",
+))]
 pub struct NodeAppSpec {
     /// Container image with Node.js and the app. Any base image works, distroless ones too.
     #[schemars(length(max = 1024))]
@@ -66,7 +92,8 @@ pub struct NodeAppSpec {
         "image must name a container image, without blanks, such as registry.example/acme/api:1.4.2",
     ))]
     pub image: String,
-    /// Script that Node.js runs, relative to cwd (PM2 `script`). Exactly one of script and command.
+    /// Script to run, relative to cwd (PM2 `script`); with blanks it is a line for the shell of the
+    /// image, as in PM2. Exactly one of script and command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub script: Option<String>,
@@ -79,17 +106,51 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(max = 32768)))]
     pub args: Vec<String>,
-    /// Arguments of Node.js itself, before the script (PM2 `node_args`). Only with script.
+    /// Program that runs the script, looked up in PATH, such as `node`, `bun`, `deno` or `tsx` (PM2
+    /// `interpreter`); `none` executes the script itself. Only with script.
+    /// Default: by the extension of the script, node for most (PM2: the same).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    #[x_kube(validation = (
+        r"self.matches('^\S+$')",
+        "interpreter must be one program such as node, without blanks; its arguments go into nodeArgs",
+    ))]
+    pub interpreter: Option<String>,
+    /// Arguments of Node.js itself, or of the interpreter, before the script (PM2 `node_args`). Only
+    /// with script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), inner(length(max = 32768)))]
     pub node_args: Option<Vec<String>>,
-    /// Working directory, an absolute path (PM2 `cwd`). Default: the one of the image.
+    /// What Node.js does when a promise is rejected and nothing handles it: its option
+    /// `--unhandled-rejections`. `warn` is what apps under PM2 are used to.
+    /// Default throw: the process ends (PM2: warn).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unhandled_rejections: Option<UnhandledRejections>,
+    /// Errors tell places in the sources by their source maps (PM2 `source_map_support`): the option
+    /// `--enable-source-maps` of Node.js. Default false (PM2: true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_map_support: Option<bool>,
+    /// Load the runner's preload into the app's Node.js processes (PM2 `pmx`): it holds the
+    /// listening socket over restarts, drains connections before a stop, and measures. Default true
+    /// (PM2: true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pmx: Option<bool>,
+    /// Keep the listening socket of port open while the process is restarted in place, so that no
+    /// connection is refused. Needs pmx. Default true (PM2: only in cluster mode).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_socket: Option<bool>,
+    /// How long the event loop may be silent before the process is taken for hung and restarted, a
+    /// number with its unit ms, s, m or h, at least `1s`. Needs pmx. Default: off (PM2: none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hang_timeout: Option<Delay>,
+    /// Working directory, an absolute path (PM2 `cwd`). Default: the one of the image (PM2: the one of
+    /// the shell).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     #[x_kube(validation = ("self.startsWith('/')", "cwd must be an absolute path such as /app"))]
     pub cwd: Option<String>,
     /// Number of instances, each a pod with one process (PM2 `instances`). 0 stops the app and keeps
-    /// everything else. Default 1.
+    /// everything else. Default 1 (PM2: 1).
     #[serde(default = "defaults::instances")]
     #[schemars(range(min = 0, max = 10_000))]
     pub instances: i32,
@@ -114,7 +175,7 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Probes>,
     /// The app says itself when it is ready, by `process.send('ready')` (PM2 `wait_ready`). Default
-    /// false: it is ready when its port listens.
+    /// false: it is ready when its port listens (PM2: false, ready at once).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ready: Option<bool>,
     /// How long the app may take to get ready before that counts as a failure of the rollout (PM2
@@ -126,130 +187,128 @@ pub struct NodeAppSpec {
     /// Whole milliseconds, or a number with the unit ms, s, m or h. Default 5s (PM2: 1.6s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill_timeout: Option<Time>,
-    /// Signal that asks the app to end, after the drain (PM2 `PM2_KILL_SIGNAL`). Default SIGINT.
+    /// Signal that asks the app to end, after the drain (PM2 `PM2_KILL_SIGNAL`). Default SIGINT
+    /// (PM2: SIGINT).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill_signal: Option<KillSignal>,
+    /// Ask the app to end by the message `shutdown`, which it gets by `process.on('message')`,
+    /// instead of killSignal (PM2 `shutdown_with_message`). Default false (PM2: false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown_with_message: Option<bool>,
+    /// Send killSignal to the whole process tree, or to the main process alone (PM2 `treekill`).
+    /// What is left in the end is killed either way. Default true (PM2: true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub treekill: Option<bool>,
     /// How long the app serves on after a stop was ordered, so that the cluster stops sending new
-    /// connections. A number with its unit ms, s, m or h. Default 5s.
+    /// connections. A number with its unit ms, s, m or h. Default 5s (PM2: 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_delay: Option<Delay>,
     /// How long requests in flight may take after drainDelay. A number with its unit ms, s, m or h.
-    /// Default 10s.
+    /// Default 10s (PM2: 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_timeout: Option<Delay>,
+    /// Start the app again when its process ends by itself (PM2 `autorestart`). Default true (PM2:
+    /// true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autorestart: Option<bool>,
+    /// Exit codes after which the app is not started again (PM2 `stop_exit_codes`). A death by a
+    /// signal has no exit code (in PM2 it has 0).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 256),
+        inner(range(min = 0, max = 255)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub stop_exit_codes: Vec<i32>,
     /// A process that ends sooner counts as unstable (PM2 `min_uptime`). Whole milliseconds, or a
-    /// number with the unit ms, s, m or h. Default 1s.
+    /// number with the unit ms, s, m or h. Default 1s (PM2: 1s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_uptime: Option<Time>,
     /// Unstable ends within minUptime × maxRestarts after which the app is taken for errored and is
-    /// not restarted for a while (PM2 `max_restarts`). Default 16.
+    /// not restarted for a while (PM2 `max_restarts`). Default 16 (PM2: 16).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_restarts: Option<i32>,
+    /// How long an errored app waits for its next chance; `0s` means for ever. A number with its
+    /// unit ms, s, m or h. Default 5m (PM2: for ever).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errored_retry_delay: Option<Delay>,
     /// Wait before each restart (PM2 `restart_delay`). Whole milliseconds, or a number with the unit
-    /// ms, s, m or h. Default 0.
+    /// ms, s, m or h. Default 0 (PM2: 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_delay: Option<Time>,
     /// First wait before a restart, growing by half with each one up to 15s; where it is set it
     /// replaces restartDelay, as in PM2 (PM2 `exp_backoff_restart_delay`). Whole milliseconds, or a number with the unit ms, s, m or h.
-    /// Default: off.
+    /// Default: off (PM2: off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp_backoff_restart_delay: Option<Time>,
+    /// A process that lives so long brings the growing wait back to expBackoffRestartDelay (PM2
+    /// `EXP_BACKOFF_RESET_TIMER`). A number with its unit ms, s, m or h. Only with
+    /// expBackoffRestartDelay. Default 30s (PM2: 30s to 60s).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp_backoff_reset_time: Option<Delay>,
     /// Memory at which the process is restarted in place, before the kernel kills it (PM2
-    /// `max_memory_restart`). Whole bytes, or a number with the binary unit K, M or G. Default: off.
+    /// `max_memory_restart`). Whole bytes, or a number with the binary unit K, M or G. Default: off
+    /// (PM2: off).
     /// It sets the memory limit to 125 % of itself unless resources.limits.memory is given, and may
     /// be at most 90 % of the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory_restart: Option<Size>,
+    /// Write a heap snapshot to `/tmp` before a memory restart, where the memory limit leaves room
+    /// for it. Needs maxMemoryRestart. Default false (PM2: false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap_snapshot: Option<bool>,
     /// Compute resources of the app's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// Write the app's output to files as well, rotated by size, under `/nodeapp/logs`. They are gone
-    /// with the pod. Default: output goes to `kubectl logs` only.
+    /// Date before each line of output, in the tokens of Day.js such as `YYYY-MM-DD HH:mm:ss` (PM2
+    /// `log_date_format`); in timeZone. Default: none (PM2: none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = (
+        r"self.matches('^[^\x00-\x1f]+$')",
+        "logDateFormat must be one line of Day.js tokens such as YYYY-MM-DD HH:mm:ss",
+    ))]
+    pub log_date_format: Option<String>,
+    /// Form of the output: lines as the app wrote them, or one JSON object per line (PM2
+    /// `log_type`). Default raw (PM2: raw).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_type: Option<LogType>,
+    /// Tag each line with the instance and the process id, for output of several instances that is
+    /// read merged (PM2 `merge_logs`, which merges files and tags nothing). JSON has both anyway.
+    /// Default false (PM2: true in fork mode).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge_logs: Option<bool>,
+    /// File for standard output, beside `kubectl logs` (PM2 `out_file`): relative to `/nodeapp/logs`,
+    /// or absolute and below that, below `/tmp` or below one of writablePaths; `/dev/null` for none.
+    /// Default: `NAME-out.log` as soon as errorFile, logFile or logRotate is there, else none (PM2:
+    /// `~/.pm2/logs/NAME-out.log`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "log_path")]
+    pub out_file: Option<String>,
+    /// File for standard error, as outFile (PM2 `error_file`). Default: `NAME-error.log` as soon as
+    /// outFile, logFile or logRotate is there, else none (PM2: `~/.pm2/logs/NAME-error.log`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "log_path")]
+    pub error_file: Option<String>,
+    /// File for both in one, beside the two others (PM2 `log_file`). Default: none (PM2: none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "log_path")]
+    pub log_file: Option<String>,
+    /// Rotation of the log files. Files are always rotated, since the room for them is limited; they
+    /// are gone with the pod. It makes log files where outFile, errorFile and logFile make none.
+    /// Default: that of its fields (PM2: none without pm2-logrotate).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_rotate: Option<LogRotate>,
+    /// Time zone of dates in logs and of schedules, a name such as `Europe/Berlin`. Its lasting
+    /// rule is followed; exceptions of single years, such as those for Ramadan in Morocco, are not.
+    /// Default UTC (PM2: the zone of the machine).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
     /// Directories that the app may write to, beside `/tmp`: absolute paths, empty at every start of
     /// a pod. What the image has there is hidden. Everything else is read-only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "writable_paths")]
     pub writable_paths: Vec<String>,
-}
-
-/// By hand, since a rule about the items cannot be derived, and one about the list
-/// would not say which item it means.
-fn writable_paths(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "maxItems": 32,
-        "x-kubernetes-list-type": "set",
-        "items": {
-            "type": "string",
-            "maxLength": 1024,
-            "x-kubernetes-validations": [{
-                "rule": r"self.matches('^(/[^/:\\x00]+)+$') && !self.matches('/\\.\\.?(/|$)')",
-                "message": "writablePaths must be absolute paths such as /app/cache, without . and .. and ':' and without / at the end",
-            }],
-        },
-    })
-}
-
-/// Signal that asks an app to end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-#[allow(missing_docs)] // The signals' own names; docs on variants would not reach the schema.
-pub enum KillSignal {
-    #[default]
-    SigInt,
-    SigTerm,
-    SigQuit,
-    SigHup,
-    SigUsr2,
-    SigKill,
-}
-
-impl KillSignal {
-    /// Name of the signal, such as `SIGINT`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SigInt => "SIGINT",
-            Self::SigTerm => "SIGTERM",
-            Self::SigQuit => "SIGQUIT",
-            Self::SigHup => "SIGHUP",
-            Self::SigUsr2 => "SIGUSR2",
-            Self::SigKill => "SIGKILL",
-        }
-    }
-}
-
-/// Compute resources of the app's container.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Resources {
-    /// What the node must have free for each instance, by resource name. Default: 100m cpu, and
-    /// memory as maxMemoryRestart, else 128Mi (never more than the limit).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub requests: BTreeMap<String, Quantity>,
-    /// What each instance may use at most, by resource name. Default: memory as 125 % of
-    /// maxMemoryRestart, nothing else.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub limits: BTreeMap<String, Quantity>,
-}
-
-/// Log files and their rotation (the module pm2-logrotate).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LogRotate {
-    /// Size at which a file is rotated: whole bytes, or a number with the binary unit K, M or G.
-    /// Default 10M.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_size: Option<Size>,
-    /// Rotated files kept, for standard output and standard error each. Default 30.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 10_000))]
-    pub retain: Option<i32>,
-    /// Compress rotated files with gzip. Default false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compress: Option<bool>,
 }

@@ -56,7 +56,10 @@ fn refusals() -> Vec<(Value, [&'static str; 2])> {
         ),
         (json!({"envFrom": [{}]}), ["spec.envFrom[0]", "exactly one of secretRef and configMapRef"]),
         (json!({"killSignal": "SIGFOO"}), ["spec.killSignal", "supported values: \"SIGINT\""]),
-        (json!({"probes": {"liveness": {}}}), ["spec.probes.liveness", "exactly one of http, tcp and exec"]),
+        (
+            json!({"probes": {"liveness": {}}}),
+            ["spec.probes.liveness", "exactly one of http, tcp, exec and grpc"],
+        ),
         (
             json!({"probes": {"startup": {"tcp": {}, "successThreshold": 2}}}),
             ["spec.probes", "startup.successThreshold must be 1"],
@@ -80,11 +83,97 @@ fn refusals() -> Vec<(Value, [&'static str; 2])> {
     ]
 }
 
+/// As [`refusals`], of the fields that say how the process is run and what becomes
+/// of its output.
+#[allow(clippy::too_many_lines)] // A table.
+fn refusals_of_the_runners_fields() -> Vec<(Value, [&'static str; 2])> {
+    let command = json!({"script": null, "command": ["a"], "interpreter": "node"});
+    let date = "must be one line of Day.js tokens";
+    let path = "must be the path of a file such as app-out.log";
+    vec![
+        (command, ["spec", "interpreter needs script"]),
+        (json!({"interpreter": "node --inspect"}), ["spec.interpreter", "without blanks"]),
+        (json!({"interpreter": "none", "nodeArgs": ["-v"]}), ["spec", "write them into args"]),
+        (json!({"shutdownWithMessage": true, "killSignal": "SIGTERM"}), ["spec", "leave one of the two out"]),
+        (json!({"expBackoffResetTime": "1m"}), ["spec", "needs expBackoffRestartDelay"]),
+        (json!({"pmx": false, "holdSocket": true}), ["spec", "need the preload"]),
+        (json!({"pmx": false, "hangTimeout": "5s"}), ["spec", "need the preload"]),
+        (json!({"heapSnapshot": true}), ["spec", "needs maxMemoryRestart"]),
+        (json!({"hangTimeout": 5}), ["spec.hangTimeout", "must be a whole number with its unit"]),
+        (
+            json!({"erroredRetryDelay": "5"}),
+            ["spec.erroredRetryDelay", "must be a whole number with its unit"],
+        ),
+        (json!({"stopExitCodes": [256]}), ["spec.stopExitCodes[0]", "less than or equal to 255"]),
+        (json!({"stopExitCodes": [1, 1]}), ["spec.stopExitCodes[1]", "Duplicate value"]),
+        (json!({"autorestart": "false"}), ["spec.autorestart", "must be of type boolean"]),
+        (
+            json!({"unhandledRejections": "ignore"}),
+            ["spec.unhandledRejections", "supported values: \"throw\""],
+        ),
+        (json!({"logType": "xml"}), ["spec.logType", "supported values: \"raw\", \"json\""]),
+        (json!({"logDateFormat": "HH\nmm"}), ["spec.logDateFormat", date]),
+        (json!({"logDateFormat": ""}), ["spec.logDateFormat", date]),
+        (
+            json!({"logRotate": {"dateFormat": "YYYY/MM"}}),
+            ["spec.logRotate.dateFormat", "one line without /"],
+        ),
+        (
+            json!({"logRotate": {"rotateInterval": "0 0 * *"}}),
+            ["spec.logRotate.rotateInterval", "five or six"],
+        ),
+        (json!({"outFile": "../a.log"}), ["spec.outFile", path]),
+        (json!({"errorFile": "logs/"}), ["spec.errorFile", path]),
+        (json!({"logFile": ""}), ["spec.logFile", path]),
+        (json!({"timeZone": ""}), ["spec.timeZone", "at least 1 chars"]),
+        (
+            json!({"probes": {"liveness": {"grpc": {}, "tcp": {}}}}),
+            ["spec.probes.liveness", "exactly one of http, tcp, exec and grpc"],
+        ),
+        (
+            json!({"probes": {"liveness": {"grpc": {"port": 0}}}}),
+            ["spec.probes.liveness.grpc.port", "equal to 1"],
+        ),
+    ]
+}
+
+#[test]
+fn every_field_of_the_runner_is_taken() {
+    story(Tier::Apiserver, |namespace| async move {
+        install().await?;
+        for (index, change) in [
+            json!({
+                "interpreter": "node", "nodeArgs": ["--no-deprecation"], "unhandledRejections": "warn-with-error-code",
+                "sourceMapSupport": true, "pmx": true, "holdSocket": true, "hangTimeout": "30s",
+                "killSignal": "SIGTERM", "shutdownWithMessage": false, "treekill": false,
+                "autorestart": true, "stopExitCodes": [0, 255], "erroredRetryDelay": "0s",
+                "expBackoffRestartDelay": 100, "expBackoffResetTime": "1m",
+                "maxMemoryRestart": "100M", "heapSnapshot": true,
+                "logDateFormat": "[at] YYYY-MM-DD HH:mm:ss.SSS Z", "logType": "json", "mergeLogs": true,
+                "outFile": "/dev/null", "errorFile": "/nodeapp/logs/a/b.log", "logFile": "..shop all.log",
+                "logRotate": {"rotateInterval": "@daily", "dateFormat": "YYYY-MM-DD_HH-mm-ss"},
+                "timeZone": "America/Argentina/Buenos_Aires",
+                "probes": {"readiness": {"grpc": {"port": 50051, "service": "shop.Cart"}}},
+            }),
+            json!({
+                "pmx": false, "holdSocket": false, "interpreter": "none", "shutdownWithMessage": true,
+                "heapSnapshot": false, "logRotate": {"rotateInterval": "*/30 0 0 1,15 * MON-FRI"},
+            }),
+        ]
+        .iter()
+        .enumerate()
+        {
+            create(&namespace, &app(&format!("shop-{index}"), change)).await?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn a_bad_spec_is_refused_with_the_field_and_the_right_form() {
     story(Tier::Apiserver, |namespace| async move {
         install().await?;
-        for (change, words) in refusals() {
+        for (change, words) in refusals().into_iter().chain(refusals_of_the_runners_fields()) {
             let answer = create(&namespace, &app("shop", &change)).await;
             let Err(error) = answer else { panic!("{change} was taken") };
             let text = format!("{error:#}");

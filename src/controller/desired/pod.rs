@@ -202,7 +202,7 @@ fn volumes(app: &ValidatedApp) -> Vec<core::Volume> {
         volume("tmp", None),
     ];
     if let Some(files) = &app.runner.log_files {
-        let room = log_volume_bytes(files.max_size, files.retain).map(bytes_as_quantity);
+        let room = log_volume_bytes(files).map(bytes_as_quantity);
         volumes.push(volume("logs", room));
     }
     volumes.extend((0..app.writable_paths.len()).map(|index| volume(&writable(index), None)));

@@ -15,6 +15,8 @@ pub(super) struct Plan {
     pub resources: ResourceRequirements,
     /// Memory line in bytes, if there is one.
     pub restart_above: Option<u64>,
+    /// Memory limit in bytes, if there is one.
+    pub limit: Option<u64>,
 }
 
 /// Works out requests and limits. The limit lies above the line by a quarter, so
@@ -44,9 +46,10 @@ pub(super) fn plan(spec: &NodeAppSpec, problems: &mut Problems) -> Plan {
     request_by_default(&mut requests, &limits, "memory", &memory);
     check_requests(&requests, &limits, problems);
 
+    let limit = limits.get("memory").and_then(|limit| limit.whole().ok());
     let resources =
         ResourceRequirements { claims: None, requests: quantities(requests), limits: quantities(limits) };
-    Plan { resources, restart_above }
+    Plan { resources, restart_above, limit }
 }
 
 fn check_all(field: &str, quantities: &BTreeMap<String, Quantity>, problems: &mut Problems) {

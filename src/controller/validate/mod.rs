@@ -2,9 +2,16 @@
 //! or say everything that is wrong with it. A plain function.
 
 mod env;
+mod files;
+mod launch;
+mod logs;
 mod memory;
+mod policies;
+mod probe;
 mod problems;
 mod runner;
+mod time_zone;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -14,8 +21,9 @@ use kube::Resource;
 use nodeapp_contract::RunnerConfig;
 use serde_json::Value;
 
+pub use logs::log_volume_bytes;
 pub use problems::{Problem, Problems};
-pub use runner::{config_text, log_volume_bytes};
+pub use runner::config_text;
 
 use super::names;
 use crate::crd::{NodeApp, NodeAppSpec};
@@ -84,8 +92,8 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let env = env::variables(&app.spec, port, &mut problems);
     let env_from = env::sources(&app.spec, &mut problems);
     let memory = memory::plan(&app.spec, &mut problems);
-    let writable_paths = writable_paths(&app.spec, &mut problems);
-    let runner = runner::config(&name, &app.spec, port, memory.restart_above, &mut problems);
+    let writable_paths = files::writable_paths(&app.spec, &mut problems);
+    let runner = runner::config(&name, &app.spec, port, &memory, &mut problems);
     runner::check_size(&runner, &mut problems);
     // A foreground deletion waits for the children.
     let owner = app
@@ -142,27 +150,6 @@ fn canonical(value: &Value) -> Value {
         Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
         scalar => scalar.clone(),
     }
-}
-
-/// Where the runner or the system lives.
-const RESERVED: [&str; 4] = ["/nodeapp", "/proc", "/sys", "/dev"];
-
-fn writable_paths(spec: &NodeAppSpec, problems: &mut Problems) -> Vec<String> {
-    let is_under = |path: &str, dir: &str| path == dir || path.starts_with(&format!("{dir}/"));
-    for (index, path) in spec.writable_paths.iter().enumerate() {
-        let field = format!("spec.writablePaths[{index}]");
-        let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(':');
-        if !path.starts_with('/') || path.len() < 2 || path[1..].split('/').any(bad_part) {
-            problems.add(&field, "must be an absolute path such as /app/cache, without . and .. and ':' and without / at the end");
-        } else if path == "/tmp" {
-            problems.add(&field, "/tmp is writable anyway; leave it out");
-        } else if let Some(dir) = RESERVED.iter().find(|dir| is_under(path, dir)) {
-            problems.add(&field, &format!("must not lie under {dir}, which is not the app's"));
-        } else if spec.writable_paths[..index].contains(path) {
-            problems.add(&field, &format!("{path} is there twice"));
-        }
-    }
-    spec.writable_paths.clone()
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub(crate) fn markdown(crd: &Value) -> Result<String, String> {
         page.push_str("| field | type | default | meaning |\n|---|---|---|---|\n");
         fields(&mut page, schema, "");
     }
+    defaults_section(&mut page, &schema["properties"]["spec"]);
     rules_section(&mut page, schema);
     Ok(page)
 }
@@ -52,6 +53,27 @@ fn fields(page: &mut String, schema: &Value, prefix: &str) {
         let _ = writeln!(page, "| `{path}`{star} | {} | {default} | {meaning} |", kind(property));
         let (below, path) = innermost(property, path);
         fields(page, below, &format!("{path}."));
+    }
+}
+
+/// The defaults of all fields that PM2 has a counterpart of, beside PM2's own.
+fn defaults_section(page: &mut String, spec: &Value) {
+    page.push_str(
+        "\n## Defaults beside PM2's\n\nFields that are left out, and what PM2 does without them.\n\n",
+    );
+    page.push_str("| field | default | PM2 |\n|---|---|---|\n");
+    default_rows(page, spec, "");
+}
+
+fn default_rows(page: &mut String, schema: &Value, prefix: &str) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{prefix}{name}");
+        let (_, told) = split_default(&flat(&property["description"]));
+        if let Some((ours, pm2s)) = told.strip_suffix(')').and_then(|told| told.split_once(" (PM2: ")) {
+            let _ = writeln!(page, "| `{path}` | {ours} | {pm2s} |");
+        }
+        let (below, path) = innermost(property, path);
+        default_rows(page, below, &format!("{path}."));
     }
 }
 
@@ -204,6 +226,20 @@ mod tests {
         );
         assert_eq!(split("Where. Default: the image's own."), ("Where.".into(), "the image's own".into()));
         assert_eq!(split("No word of it."), ("No word of it.".into(), String::new()));
+    }
+
+    #[test]
+    fn defaults_stand_beside_those_of_pm2() {
+        let described = |text: &str| json!({"type": "string", "description": text});
+        let spec = json!({"properties": {
+            "a": described("How long. Default 60s (PM2: 3s, then online). More."),
+            "b": {"type": "object", "properties": {"c": described("What. Default: off (PM2: `0 0 * * *`).")}},
+            "d": described("Ours alone. Default 5s."),
+        }});
+        let mut page = String::new();
+        defaults_section(&mut page, &spec);
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(rows, ["| `a` | 60s | 3s, then online |", "| `b.c` | off | `0 0 * * *` |"]);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod logs;
+mod process;
+
 fn app(spec: &Value) -> NodeApp {
     let mut whole = json!({"image": "registry.example/acme/cart:1", "script": "server.js"});
     for (key, value) in spec.as_object().unwrap() {
@@ -24,6 +27,13 @@ fn valid(spec: &Value) -> ValidatedApp {
 fn problems(spec: &Value) -> Vec<String> {
     let problems = validate(&app(spec)).map(|_| ()).unwrap_err();
     problems.iter().map(|problem| problem.field.clone()).collect()
+}
+
+/// What is said about a spec that has exactly this one problem.
+fn problem(spec: &Value) -> String {
+    let problems = validate(&app(spec)).map(|_| ()).unwrap_err();
+    assert_eq!(problems.iter().count(), 1, "{spec}: {problems}");
+    problems.to_string()
 }
 
 fn quantity(
