@@ -65,6 +65,9 @@ pub(crate) enum Message {
     },
     /// The app's main process has no listener for messages.
     Deaf {},
+    /// A server is about to listen on the app's port by itself, and waits for the
+    /// word `released`.
+    Release {},
     /// A server has closed its listening socket.
     Closed { port: u16, adopted: bool },
     /// Requests being answered, open connections, the last order obeyed, and what
@@ -238,6 +241,13 @@ impl SideChannel {
         listeners.fold((Reach::Nobody, false), |all, one| (all.0.max(one.reach), all.1 || one.adopted))
     }
 
+    /// Sends a word to one process.
+    pub(crate) fn tell_one(&self, id: u64, word: &str) {
+        if let Some(peer) = self.peers.get(&id) {
+            let _ = rustix::io::write(&peer.stream, format!("{word}\n").as_bytes());
+        }
+    }
+
     /// Sends an order to all; one that cannot be told is not listening anyway.
     pub(crate) fn order(&mut self, now: Now, order: Order) {
         self.accept();
@@ -311,7 +321,7 @@ impl Peer {
                 self.node = node.filter(|node| node.len() <= 64);
                 false
             }
-            Message::Beat {} | Message::Deaf {} | Message::Profiled { .. } => false,
+            Message::Beat {} | Message::Deaf {} | Message::Release {} | Message::Profiled { .. } => false,
             Message::Vitals(mut vitals) => {
                 while vitals.resources.len() > MAX_KINDS {
                     vitals.resources.pop_last();

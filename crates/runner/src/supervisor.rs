@@ -64,7 +64,8 @@ pub(crate) struct Supervisor {
     pub(crate) draining: Vec<u64>,
     pub(crate) endpoint: Endpoint,
     pub(crate) signals: Pipes,
-    pub(crate) port_told: bool,
+    /// What was last told about the app's port: whether on the held socket.
+    pub(crate) port_told: Option<bool>,
     /// When the port is looked for next, while it is.
     pub(crate) port_look: Now,
     pub(crate) logs: Option<Logs>,
@@ -175,7 +176,7 @@ impl Supervisor {
             draining: vec![],
             endpoint,
             signals,
-            port_told: false,
+            port_told: None,
             port_look: Now::ZERO,
             leave: None,
         })
@@ -294,16 +295,25 @@ impl Supervisor {
             .map_err(|error| format!("log files cannot be opened again: {error}; kubectl logs has the lines"))
     }
 
+    /// The app wants to listen by itself: the held socket ends listening, unless
+    /// a server of the app uses it.
+    fn let_go(&mut self, peer: u64) {
+        if self.config.port.is_some_and(|port| !self.side.listening(port).1) {
+            self.refuse();
+        }
+        self.side.tell_one(peer, "released");
+    }
+
     fn listen_to(&mut self, peer: u64) {
         let now = self.now();
         let port = self.config.port;
         let holds = self.config.preload.hold_socket;
-        let (mut profiled, mut deaf) = (None, false);
+        let (mut profiled, mut deaf, mut release) = (None, false, false);
         let Self { side, port_told, hang, .. } = self;
         let changed = side.read(peer, |message| match message {
-            Message::Listening { .. } if !*port_told => {
+            Message::Listening { adopted, .. } if *port_told != Some(*adopted) => {
                 if let Some(line) = port.and_then(|port| message.told(port, holds)) {
-                    *port_told = true;
+                    *port_told = Some(*adopted);
                     say!("{line}");
                 }
             }
@@ -314,6 +324,7 @@ impl Supervisor {
             }
             Message::Profiled { path, error } => profiled = Some((path.clone(), error.clone())),
             Message::Deaf {} => deaf = true,
+            Message::Release {} => release = true,
             _ => {}
         });
         if let Some(hang) = &mut self.hang
@@ -326,6 +337,9 @@ impl Supervisor {
         }
         if deaf {
             self.nobody_listens();
+        }
+        if release {
+            self.let_go(peer);
         }
         if let Some(port) = port.filter(|_| changed) {
             let (reach, adopted) = self.side.listening(port);

@@ -177,6 +177,26 @@ fn an_event_stream_is_cut_off_after_the_drain_timeout_and_the_log_says_so() {
 }
 
 #[test]
+fn a_child_that_serves_only_later_is_counted_as_well() {
+    if !has_node() {
+        return;
+    }
+    let port = support::free_port();
+    let source = format!(
+        "if (process.argv[2]) setTimeout(() => {{
+           for (let i = 0; i < 3; i++) global.gc();
+           require('node:http').createServer(() => {{}}).listen({port});
+         }}, 200);
+         else require('node:child_process')
+           .spawn(process.execPath, ['--expose-gc', __filename, 'child'], {{ stdio: 'inherit' }});"
+    );
+    let runner = Setup::script(&source).worker().start().ready();
+    let mut stream = runner.wait_for("the child", || TcpStream::connect(("127.0.0.1", port)).ok());
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    wait_in_flight(&runner);
+}
+
+#[test]
 fn requests_that_clients_give_up_leave_nothing_behind() {
     if !has_node() {
         return;

@@ -99,6 +99,48 @@ fn a_server_may_close_and_listen_again() {
 }
 
 #[test]
+fn a_server_that_closes_and_listens_without_end_listens_by_itself_in_the_end() {
+    if !has_node() {
+        return;
+    }
+    let source = "
+        const port = Number(process.env.PORT);
+        let round = 0;
+        const again = () => {
+          const server = require('node:http').createServer((q, r) => { r.end(String(round)); });
+          server.listen(port, () => {
+            if (round++ < 40) server.close(again);
+            else process.send('ready');
+          });
+        };
+        again();";
+    let runner = Setup::script(source).with("readiness", json!({"waitReady": true})).start().ready();
+    assert_eq!(runner.get("/"), (200, "41".into()));
+    let lines = || runner.output("stderr").lines().filter(|line| line.contains("listens on")).count();
+    assert!(runner.output("stderr").contains("by itself: no descriptor left"));
+    assert_eq!(lines(), 2, "one line for each change");
+    runner.crash();
+    assert_eq!(runner.get("/"), (200, "41".into()), "the next process has all of them again");
+    assert_eq!(lines(), 4);
+}
+
+#[test]
+fn an_app_that_moves_to_loopback_is_not_kept_from_it() {
+    if !has_node() {
+        return;
+    }
+    let source = "
+        const http = require('node:http');
+        const port = Number(process.env.PORT);
+        const first = http.createServer().listen(port, () => first.close(() => {
+          http.createServer((q, r) => r.end('moved')).listen(port, '127.0.0.1', () => process.send('ready'));
+        }));";
+    let runner = Setup::script(source).with("readiness", json!({"waitReady": true})).start().ready();
+    assert_eq!(runner.get("/"), (200, "moved".into()));
+    assert!(TcpStream::connect(("::1", runner.setup.port)).is_err());
+}
+
+#[test]
 fn an_app_that_closes_its_port_is_unready() {
     if !has_node() {
         return;

@@ -1,5 +1,7 @@
 // --- listening ---------------------------------------------------------------
 
+const LET_GO_MS = 500;
+
 function watchListening(served, drain, channel, pools) {
   const net = require('node:net');
   const plainListen = net.Server.prototype.listen;
@@ -14,6 +16,7 @@ function watchListening(served, drain, channel, pools) {
       chosen = {};
     }
     if (this.listening === false) onceListening(this, served, drain, channel, pools, chosen);
+    if (chosen.letGo) return letGo(channel, this, () => plainListen.apply(this, args));
     if (!chosen.pool) return plainListen.apply(this, args);
     const [options, callback] = normalized;
     const fd = take(pools, chosen.pool);
@@ -30,6 +33,27 @@ function watchListening(served, drain, channel, pools) {
     }
   };
   shareWithClusterWorkers(net, channel, pools);
+}
+
+// From an earlier server on, the runner's socket may listen, and nobody else could:
+// the runner ends that first. With a host listening is never at once anyway.
+function letGo(channel, server, listen) {
+  let begun = false;
+  const begin = () => {
+    if (begun) return;
+    begun = true;
+    clearTimeout(late);
+    try {
+      listen();
+    } catch (error) {
+      server.emit('error', error);
+    }
+  };
+  // It keeps the process alive, as listening would.
+  const late = setTimeout(begin, LET_GO_MS);
+  channel.onOrder('released', begin);
+  channel.send({ t: 'release' });
+  return server;
 }
 
 function takesPort(server, options) {

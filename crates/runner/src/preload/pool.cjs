@@ -32,12 +32,12 @@ function choosePool(pools, options) {
   const v4 = ofPort.find((pool) => pool.address === '0.0.0.0');
   let pool;
   if (host === '0.0.0.0') pool = v4;
-  else if (options.ipv6Only) return { why: 'ipv6Only is set' };
+  else if (options.ipv6Only) return { why: 'ipv6Only is set', letGo: Boolean(host) };
   else if (host === '::') pool = v6;
   else if (host === undefined) pool = v6 || v4;
-  if (!pool) return { why: `host ${host}` };
+  if (!pool) return { why: `host ${host}`, letGo: true };
   if (pool.busy) return { why: 'another server of this process has it' };
-  if (pool.fds.length === 0) return { why: 'no descriptor left' };
+  if (pool.fds.length === 0) return { why: 'no descriptor left', letGo: true };
   return { pool };
 }
 

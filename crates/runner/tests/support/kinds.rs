@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use super::{Setup, node_command};
 
 impl Setup {
-    /// A server of a kind; `file` says whether as CommonJS or as an ES module.
+    /// A server of a kind; `file` says whether as `CommonJS` or as an ES module.
     pub(crate) fn kind(kind: &str, file: &str) -> Self {
         let setup = Self::app(file).var("KIND", kind);
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

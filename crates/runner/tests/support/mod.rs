@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nodeapp_contract::{LastExit, RunnerStatus, env};
@@ -41,9 +42,20 @@ pub(crate) fn node_command() -> Command {
     command
 }
 
-/// A port that nothing listens on.
+/// A port that nothing uses: outside of what the system gives to clients, since a
+/// connection of another test would take it between here and the app's start.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 16_000;
+    let free = |port: &u16| TcpListener::bind(("::", *port)).is_ok();
+    // Other test processes begin elsewhere.
+    let first = std::process::id().wrapping_mul(2_654_435_761) >> 8;
+    let mut ports = (0..200).map(|_| {
+        let nth = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        u16::try_from(FIRST + nth).unwrap()
+    });
+    ports.find(free).expect("one of 200 ports is free")
 }
 
 /// Waits until `what` holds; says what it waited for if it never does.
