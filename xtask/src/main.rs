@@ -3,6 +3,7 @@
 //! One file per command. Nothing here depends on `kube` or on the operator, so that `cargo xtask cluster up`
 //! compiles in seconds on a fresh clone.
 
+mod bench;
 mod cache;
 mod cluster;
 mod demo;
@@ -38,6 +39,9 @@ enum Command {
     Demo(demo::Args),
     /// Run every test tier
     Test(test::Args),
+    /// Measure what is promised in numbers, beside PM2 from npm
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Write the generated files, or compare them
     Gen(r#gen::Args),
     /// Format, clippy, cargo-deny, chart lint
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Image(args) => image::main(&args),
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Bench(command) => bench::main(&command),
         Command::Gen(args) => r#gen::main(&args),
         Command::Lint(args) => lint::main(&args),
         Command::Deps(args) => deps::main(&args),

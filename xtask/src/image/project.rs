@@ -28,6 +28,12 @@ const PROGRAMS: [Program; 3] = [
     Program { package: "nodeapp-load", name: "nodeapp-load", profile: "image", cmd: &[] },
 ];
 
+/// Builds the runner alone, as its image has it.
+pub(crate) fn runner_program() -> Result<PathBuf> {
+    let runner = PROGRAMS.iter().find(|program| program.name == "nodeapp-runner");
+    build(runner.context("the runner is not among the programs")?)
+}
+
 /// Builds the programs, each alone, because Cargo unites the features of what it builds together.
 pub(crate) fn binaries() -> Result<Vec<PathBuf>> {
     PROGRAMS.iter().map(build).collect()
