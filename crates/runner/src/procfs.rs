@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -143,22 +144,34 @@ pub(crate) enum Reach {
 /// Whether something listens on a TCP port in this network namespace, found
 /// without a connection that the app would have to answer.
 pub(crate) fn reach(port: u16) -> Reach {
-    ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .map(|table| table_reach(&table, port))
-        .max()
-        .unwrap_or_default()
+    let mut all = Reach::Nobody;
+    for path in ["/proc/net/tcp6", "/proc/net/tcp"] {
+        if all < Reach::Others
+            && let Ok(table) = fs::File::open(path)
+        {
+            all = all.max(table_reach(BufReader::new(table), port));
+        }
+    }
+    all
+}
+
+/// Reads a table line by line, since it has one for each connection, and no
+/// further than to what nothing can add to: Linux tells listeners first.
+fn table_reach(mut table: impl BufRead, port: u16) -> Reach {
+    let (mut all, mut line) = (Reach::Nobody, String::new());
+    while all < Reach::Others && table.read_line(&mut line).is_ok_and(|length| length > 0) {
+        all = all.max(line_reach(&line, port));
+        line.clear();
+    }
+    all
 }
 
 /// Local addresses of a table are words of hexadecimal digits in host order.
-fn table_reach(table: &str, port: u16) -> Reach {
+fn line_reach(line: &str, port: u16) -> Reach {
+    let mut fields = line.split_ascii_whitespace().skip(1);
     let suffix = format!(":{port:04X}");
-    let listeners = table.lines().skip(1).filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let address = fields.next()?.strip_suffix(&suffix)?;
-        (fields.nth(1)? == "0A").then_some(address)
-    });
+    let address = fields.next().and_then(|local| local.strip_suffix(&suffix));
+    let Some(address) = address.filter(|_| fields.nth(1) == Some("0A")) else { return Reach::Nobody };
     // 127.0.0.0/8, the same mapped into IPv6, ::1.
     let is_loopback = |address: &str| match address.len() {
         8 => address.ends_with("7F"),
@@ -167,8 +180,7 @@ fn table_reach(table: &str, port: u16) -> Reach {
                 || (address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F"))
         }
     };
-    let reach = |address: &str| if is_loopback(address) { Reach::Loopback } else { Reach::Others };
-    listeners.map(reach).max().unwrap_or_default()
+    if is_loopback(address) { Reach::Loopback } else { Reach::Others }
 }
 
 #[cfg(test)]
@@ -200,6 +212,7 @@ mod tests {
     fn only_a_listening_socket_on_the_port_counts() {
         let table = "  sl  local_address rem_address   st tx_queue\n   0: 0100007F:0BB8 00000000:0000 0A 0\n   1: \
                      0100007F:0BB9 0100007F:0BB8 01 0\n";
+        let table_reach = |table: &str, port| super::table_reach(table.as_bytes(), port);
         assert_eq!(table_reach(table, 3000), Reach::Loopback);
         assert_eq!(table_reach(table, 3001), Reach::Nobody, "a connection is no listener");
         assert_eq!(table_reach(table, 80), Reach::Nobody);
@@ -210,6 +223,29 @@ mod tests {
         assert_eq!(bound_to("00000000000000000000000001000000:0BB8"), Reach::Loopback);
         assert_eq!(bound_to("00000000000000000000000000000000:0BB8"), Reach::Others);
         assert_eq!(bound_to("0000000000000000FFFF00000100007A:0BB8"), Reach::Others);
+    }
+
+    #[test]
+    fn a_long_table_is_read_in_pieces_and_no_further_than_needed() {
+        struct Table(u32);
+        impl std::io::Read for Table {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                let line =
+                    format!("{:4}: 0100007F:0BB9 0100007F:{:04X} 06 {:90}\n", self.0, self.0 % 60_000, 0);
+                assert!(buffer.len() >= line.len() && buffer.len() <= 64 * 1024, "{}", buffer.len());
+                self.0 += 1;
+                let length = if self.0 > 100_000 { 0 } else { line.len() };
+                buffer[..length].copy_from_slice(&line.as_bytes()[..length]);
+                Ok(length)
+            }
+        }
+        let mut table = BufReader::new(Table(0));
+        assert_eq!(super::table_reach(&mut table, 3000), Reach::Nobody);
+        assert!(table.get_ref().0 > 100_000);
+        let listener = "0: 00000000:0BB8 00000000:0000 0A 0\n".as_bytes();
+        let mut table = BufReader::new(std::io::Read::chain(listener, Table(0)));
+        assert_eq!(super::table_reach(&mut table, 3000), Reach::Others);
+        assert!(table.get_ref().get_ref().1.0 <= 1, "found, and no further");
     }
 
     #[test]
