@@ -49,7 +49,7 @@ impl LineReader {
     }
 
     fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
             let (head, tail) = bytes.split_at(end);
             if self.pending.len() + head.len() <= self.limit && !self.dropping {
                 if self.pending.is_empty() {

@@ -7,6 +7,7 @@ use nodeapp_contract::config::Millis;
 use crate::command::Command;
 use crate::custom::{self, Message};
 use crate::ipc::Traffic;
+use crate::logs::Logs;
 use crate::machine::{Cause, Event, Now, Phase};
 use crate::profiles::{self, For, Job, Kind};
 use crate::record::epoch_millis;
@@ -88,13 +89,13 @@ impl Supervisor {
     }
 
     fn has_logs(&self) -> Result<(), String> {
-        self.logs.is_some().then_some(()).ok_or_else(|| {
+        self.logs.as_ref().is_some_and(Logs::has_files).then_some(()).ok_or_else(|| {
             "there are no log files; set logRotate, or read the output by `kubectl logs`".to_owned()
         })
     }
 
     fn flush_logs(&mut self) -> Result<String, String> {
-        let result = self.logs.as_mut().map_or(Ok(()), crate::logs::Logs::flush);
+        let result = self.logs.as_mut().map_or(Ok(()), Logs::flush);
         result.map_err(|error| format!("log files cannot be emptied: {error}"))?;
         Ok("ok: log files are empty; rotated ones are kept".to_owned())
     }

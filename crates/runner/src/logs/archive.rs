@@ -129,7 +129,7 @@ mod tests {
         let names = names(dir.path(), "web-out");
         let paths = written(&names, &[100, 200]);
         // As on a full disk: nothing more can be written.
-        fs::create_dir(paths[1].with_extension("gz.new")).unwrap();
+        fs::create_dir(unfinished(&paths[1])).unwrap();
         archived(Keep { retain: 1, compress: true }, &names, &paths[1..]);
         assert!(!paths[0].exists(), "the oldest is deleted");
         assert!(paths[1].exists(), "the newest stays as it is");

@@ -171,7 +171,7 @@ mod tests {
         let left = dir.path().join("web-out__2026-11-23_08-01-32.log");
         fs::write(&left, "a line\n").unwrap();
         // It was killed while it compressed.
-        fs::write(left.with_extension("gz.new"), "half").unwrap();
+        fs::write(left.with_extension("log.gz.new"), "half").unwrap();
         let mut files = open(dir.path(), |config| config.compress = true);
         files.finish(Duration::from_secs(20));
         assert_eq!(

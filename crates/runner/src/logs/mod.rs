@@ -125,6 +125,11 @@ impl Logs {
         LogPolicy { time_zone: None, ..policy.clone() } == LogPolicy::default()
     }
 
+    /// Whether there are files, beside the container's output.
+    pub(crate) fn has_files(&self) -> bool {
+        self.files.is_some()
+    }
+
     /// Pipes for a process that is about to start.
     pub(crate) fn pipes(&mut self) -> io::Result<Output> {
         // What the last one's children have written since its end.

@@ -8,22 +8,25 @@ use std::time::SystemTime;
 
 use super::date::DateFormat;
 
-/// Names of the files of one log file: its own path, and
-/// `<path without .log>__<date>.log[.gz]` for the rotated ones.
+/// Names of the files of one log file: its own path, and for the rotated ones
+/// `<stem>__<date>.log[.gz]` of `<stem>.log`, `<name>__<date>[.gz]` of any other.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     current: PathBuf,
     dir: PathBuf,
     stem: String,
+    /// `.log` or nothing.
+    suffix: &'static str,
     date: Arc<DateFormat>,
 }
 
 impl Names {
     pub(super) fn new(current: PathBuf, date: Arc<DateFormat>) -> Self {
         let name = current.file_name().unwrap_or_default().to_string_lossy();
-        let stem = name.strip_suffix(".log").unwrap_or(&name).to_owned();
+        let (stem, suffix) = name.strip_suffix(".log").map_or((&*name, ""), |stem| (stem, ".log"));
+        let stem = stem.to_owned();
         let dir = current.parent().unwrap_or(Path::new("/")).to_owned();
-        Self { current, dir, stem, date }
+        Self { current, dir, stem, suffix, date }
     }
 
     /// The file that is written to.
@@ -41,8 +44,8 @@ impl Names {
         let date = self.date.text(millis);
         let taken = self.list()?.into_iter().filter(|own| own.date == date).map(|own| own.number).max();
         Ok(self.dir.join(match taken {
-            None => format!("{}__{date}.log", self.stem),
-            Some(last) => format!("{}__{date}_{:04}.log", self.stem, last + 1),
+            None => format!("{}__{date}{}", self.stem, self.suffix),
+            Some(last) => format!("{}__{date}_{:04}{}", self.stem, last + 1, self.suffix),
         }))
     }
 
@@ -50,7 +53,7 @@ impl Names {
     /// another whose name begins or ends alike.
     fn owned<'a>(&self, name: &'a str) -> Option<(&'a str, u32)> {
         let rest = name.strip_prefix(&self.stem)?.strip_prefix("__")?;
-        let middle = rest.strip_suffix(".log").or_else(|| rest.strip_suffix(".log.gz"))?;
+        let middle = rest.strip_suffix(".gz").unwrap_or(rest).strip_suffix(self.suffix)?;
         if self.date.fits(middle) {
             return Some((middle, 0));
         }
@@ -80,7 +83,7 @@ impl Names {
     /// that ended has left.
     pub(super) fn plain(&self) -> io::Result<Vec<PathBuf>> {
         let own = self.list()?.into_iter().rev().map(|own| self.dir.join(own.name));
-        Ok(own.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect())
+        Ok(own.filter(|path| path.extension().is_none_or(|extension| extension != "gz")).collect())
     }
 
     /// Deletes the oldest beyond `retain`.
@@ -106,14 +109,18 @@ struct Rotated {
 
 /// The compressed file of a plain one.
 pub(super) fn zipped(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".gz");
-    name.into()
+    with(path, ".gz")
 }
 
 /// The same while it is being written.
 pub(super) fn unfinished(path: &Path) -> PathBuf {
-    path.with_extension("gz.new")
+    with(path, ".gz.new")
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 #[cfg(test)]
@@ -159,7 +166,22 @@ pub(super) mod tests {
         assert_eq!(path, dir.path().join("web-out__2026-11-23_08-01-32.log"));
         let date = Arc::new(DateFormat::for_names("YYYY/MM", Zone::UTC));
         let names = Names::new(dir.path().join("out.txt"), date);
-        assert_eq!(names.rotated(0).unwrap(), dir.path().join("out.txt__1970-01.log"));
+        assert_eq!(names.rotated(0).unwrap(), dir.path().join("out.txt__1970-01"));
+    }
+
+    #[test]
+    fn web_and_web_log_are_two_files() {
+        let date = || Arc::new(DateFormat::for_names("YYYY", Zone::UTC));
+        let [bare, log] = ["/logs/web", "/logs/web.log"].map(|path| Names::new(path.into(), date()));
+        for (name, of_bare, of_log) in [
+            ("web__2026", true, false),
+            ("web__2026_0001.gz", true, false),
+            ("web__2026.log", false, true),
+            ("web__2026.log.gz", false, true),
+            ("web__2026.log.gz.new", false, false),
+        ] {
+            assert_eq!((bare.owned(name).is_some(), log.owned(name).is_some()), (of_bare, of_log), "{name}");
+        }
     }
 
     #[test]
