@@ -1,4 +1,4 @@
-//! What is in flight when a process has to go: HTTP/1.1, HTTP/2, WebSockets,
+//! What is in flight when a process has to go: HTTP/1.1, HTTP/2, web sockets,
 //! long polls and streams, in the main thread, in threads and in a cluster.
 
 #![allow(clippy::unwrap_used, reason = "test code")]

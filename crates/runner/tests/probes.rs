@@ -120,3 +120,26 @@ fn a_program_that_hangs_is_a_failed_check_and_leaves_nothing_behind() {
     };
     runner.wait_for("at most the app and one check at a time", || (children() <= 2).then_some(()));
 }
+
+#[test]
+fn a_tcp_probe_does_not_pass_for_a_socket_that_only_the_runner_holds() {
+    if !has_node() {
+        return;
+    }
+    // Its second process forgets to listen, while the kernel takes connections.
+    let source = "if (process.env.restart_time === '0') require('node:http').createServer().listen(Number(process.env.PORT));
+                  else setInterval(() => {}, 1e6);";
+    let setup = Setup::script(source);
+    // By then it listens, if it ever does.
+    let probe = json!({"check": {"tcp": {"port": setup.port}}, "initialDelay": 3_000, "period": 50, "timeout": 1_000,
+                       "failureThreshold": 2, "successThreshold": 1});
+    let runner = setup.with("liveness", probe).start().ready();
+    Runner::kill(runner.app_pid(), "KILL");
+    runner.wait_for("a failed probe", || {
+        runner.output("stderr").contains("the liveness probe fails").then_some(())
+    });
+    assert!(
+        std::net::TcpStream::connect(("127.0.0.1", runner.setup.port)).is_ok(),
+        "the kernel does take them"
+    );
+}
