@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use nodeapp_operator::controller::desired::{Children, Settings, desired};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use nodeapp_operator::controller::desired::{Children, History, Prepared, Settings, desired};
 use nodeapp_operator::controller::validate::validate;
 use nodeapp_operator::crd::{self, NodeApp};
 use serde_json::{Value, json};
@@ -78,6 +80,13 @@ fn within(leaf: &'static str, around: Value, one: Value, other: Value) -> Row {
 fn top_level() -> Vec<Row> {
     let quantity = |name: &str, value: &str| json!({"key": name, "value": value});
     vec![
+        row("stopped", json!(false), json!(true)),
+        row("rollout.maxSurge", json!(1), json!("50%")),
+        row("rollout.maxUnavailable", json!(0), json!("10%")),
+        row("rollout.minReadySeconds", json!(0), json!(5)),
+        row("rollout.progressDeadline", json!("2m"), json!("3m")),
+        row("rollout.paused", json!(false), json!(true)),
+        within("rollout.autoRollback", json!({"args": ["bad"]}), json!(false), json!(true)),
         row("image", json!("a:1"), json!("a:2")),
         row("script", json!("a.js"), json!("b.js")),
         within("command[]", json!({"script": null}), json!("a"), json!("b")),
@@ -220,12 +229,26 @@ fn merge(target: &mut Value, change: &Value) {
     }
 }
 
-/// The children of a spec, without the record of the spec itself, which differs
-/// for any two specs.
+/// The children of a spec whose rollout has failed, without the record of the spec
+/// itself, which differs for any two specs.
 fn children(row: &Row, value: &Value) -> String {
     let mut spec = json!({"image": "a:1", "script": "a.js"});
+    let good = made(row, &spec, &[], &History::default()).revision;
     merge(&mut spec, &row.around);
     put(&mut spec, row.leaf, value);
+    let failed = made(row, &spec, &[], &History::default()).revision.metadata.name;
+    let history = History { stable: good.metadata.name.clone(), failed };
+    let Children { service_account, service, disruption_budget, deployment, .. } =
+        made(row, &spec, &[Arc::new(good)], &history);
+    serde_json::to_string(&(service_account, service, disruption_budget, deployment)).unwrap()
+}
+
+fn made(
+    row: &Row,
+    spec: &Value,
+    revisions: &[Arc<ControllerRevision>],
+    history: &History,
+) -> Children<Prepared> {
     let app = json!({
         "apiVersion": "nodeapp.dev/v1alpha1",
         "kind": "NodeApp",
@@ -234,10 +257,7 @@ fn children(row: &Row, value: &Value) -> String {
     });
     let app: NodeApp = serde_json::from_value(app).unwrap_or_else(|error| panic!("{}: {error}", row.leaf));
     let valid = validate(&app).unwrap_or_else(|problems| panic!("{}: {problems}", row.leaf));
-    let settings = Settings { runner_image: "runner:1".to_owned() };
-    let Children { service_account, revision: _, service, disruption_budget, deployment, .. } =
-        desired(&valid, &[], &settings);
-    serde_json::to_string(&(service_account, service, disruption_budget, deployment)).unwrap()
+    desired(&valid, revisions, history, &Settings { runner_image: "runner:1".to_owned() })
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl<'a> Writer<'a> {
         children: Children<Prepared>,
         observed: &Observed,
     ) -> Result<Children<Applied>, Error> {
-        let Children { service_account, revision, service, disruption_budget, deployment, stage: _ } =
+        let Children { service_account, revision, running, service, disruption_budget, deployment, stage: _ } =
             children;
         let known = observed
             .revisions
@@ -97,8 +97,8 @@ impl<'a> Writer<'a> {
         let disruption_budget =
             self.optional(disruption_budget, observed.disruption_budget.as_deref()).await?;
         let deployment = self.one(deployment, observed.deployment.as_deref()).await?;
-        self.forget_history(&revision, observed).await?;
-        Ok(Children::new(service_account, revision, service, disruption_budget, deployment))
+        self.forget_history(&revision, &running, observed).await?;
+        Ok(Children::new(service_account, revision, running, service, disruption_budget, deployment))
     }
 
     async fn one<K: Child>(&mut self, desired: K, live: Option<&K>) -> Result<K, Error> {
@@ -138,10 +138,16 @@ impl<'a> Writer<'a> {
 
     async fn forget_history(
         &mut self,
-        current: &ControllerRevision,
+        wanted: &ControllerRevision,
+        running: &str,
         observed: &Observed,
     ) -> Result<(), Error> {
-        for revision in obsolete(&observed.revisions, current) {
+        let mut kept = vec![running];
+        kept.extend(wanted.metadata.name.as_deref().filter(|wanted| *wanted != running));
+        kept.extend(observed.history.stable.as_deref());
+        kept.sort_unstable();
+        kept.dedup();
+        for revision in obsolete(&observed.revisions, &kept) {
             self.delete(revision).await?;
         }
         Ok(())

@@ -35,7 +35,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
-use crate::crd::NodeApp;
+use crate::crd::{NodeApp, NodeAppStatus};
 use apply::{Repair, Writer};
 use cache::AppKey;
 use context::Context;
@@ -117,7 +117,7 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, E
     };
     let uid = app.uid().unwrap_or_default();
     let owner = Owner { key, uid: &uid };
-    let observed = observe::cached(&context.caches, owner);
+    let observed = observe::cached(&context.caches, owner, &report::last(context, app, key));
     if names::is_paused(app.meta()) {
         let findings = Findings::Paused(observed.deployment.as_deref());
         return report::report(context, app, key, findings, Outcome::Paused).await;
@@ -140,7 +140,7 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, E
         }
         Err(error) if error.class() == Class::Terminating => Ok(Outcome::Deleting.into()),
         Err(error) if error.class().needs_a_person() => {
-            let deployment = observe::cached(&context.caches, owner).deployment;
+            let deployment = observe::cached(&context.caches, owner, &NodeAppStatus::default()).deployment;
             let text = error.to_string();
             let findings = Findings::Refused {
                 message: &text,
@@ -174,7 +174,7 @@ async fn carry_out(
 ) -> Result<CarriedOut, Error> {
     let mut looked = false;
     loop {
-        let children = desired::desired(valid, &observed.revisions, &context.settings);
+        let children = desired::desired(valid, &observed.revisions, &observed.history, &context.settings);
         // A worker has no use for the name of a Service.
         observed.taken.retain(|taken| children.include(taken.kind));
         if !observed.taken.is_empty() {

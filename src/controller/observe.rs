@@ -11,8 +11,10 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 use super::cache::{AppKey, Cache, expanded};
+use super::desired::History;
 use super::error::{Action, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER};
+use crate::crd::NodeAppStatus;
 
 /// What the watches have seen, kind by kind.
 #[derive(Debug, Default)]
@@ -42,6 +44,8 @@ pub struct Observed {
     pub disruption_budget: Option<Arc<PodDisruptionBudget>>,
     /// Deployment.
     pub deployment: Option<Arc<Deployment>>,
+    /// How rollouts went.
+    pub history: History,
     /// Objects that belong to someone else.
     pub taken: Vec<Taken>,
 }
@@ -74,7 +78,7 @@ pub struct Owner<'a> {
 }
 
 /// What the watches know.
-pub fn cached(caches: &Caches, owner: Owner<'_>) -> Observed {
+pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Observed {
     let mut taken = Vec::new();
     let revisions = caches.revisions.of(owner.key);
     Observed {
@@ -87,6 +91,7 @@ pub fn cached(caches: &Caches, owner: Owner<'_>) -> Observed {
         service: sort_out(named(&caches.services, owner), owner, &mut taken),
         disruption_budget: sort_out(named(&caches.disruption_budgets, owner), owner, &mut taken),
         deployment: sort_out(named(&caches.deployments, owner), owner, &mut taken),
+        history: History::of(status),
         taken,
     }
 }

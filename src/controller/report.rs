@@ -18,6 +18,13 @@ use super::outcome::{Done, Outcome};
 use super::status::{self, Findings};
 use crate::crd::{ConditionType, NodeApp, NodeAppStatus, Reason};
 
+/// The status as it was written last, though the watch may not have brought it yet.
+pub(super) fn last(context: &Context, app: &NodeApp, key: &AppKey) -> NodeAppStatus {
+    let version = app.resource_version();
+    let remembered = context.memory.last_report(key, version.as_deref());
+    remembered.or_else(|| app.status.clone()).unwrap_or_default()
+}
+
 /// Reports findings; returns what the reconcile came to.
 pub(super) async fn report(
     context: &Context,
@@ -27,14 +34,10 @@ pub(super) async fn report(
     outcome: Outcome,
 ) -> Result<Done, Error> {
     let version = app.resource_version();
-    let previous = context
-        .memory
-        .last_report(key, version.as_deref())
-        .or_else(|| app.status.clone())
-        .unwrap_or_default();
+    let previous = last(context, app, key);
     let now = Timestamp::now();
     let current = status::compute(app, &previous, findings, now);
-    let good_for = status::good_for(&current, findings, now);
+    let good_for = status::good_for(app, &current, findings, now);
     if current == previous {
         return Ok(Done { outcome, good_for });
     }

@@ -52,8 +52,12 @@ pub enum Reason {
     Settled,
     /// The annotation that pauses the operator is set.
     Paused,
+    /// The rollout waits because the spec says so.
+    RolloutPaused,
     /// The rollout made no progress for too long.
     RolloutStuck,
+    /// The rollout failed and was taken back.
+    RolledBack,
     /// Pods cannot be created.
     PodsRefused,
     /// An object was refused by the API server.
@@ -81,7 +85,9 @@ impl Reason {
             Self::Scaling => "Scaling",
             Self::Settled => "Settled",
             Self::Paused => "Paused",
+            Self::RolloutPaused => "RolloutPaused",
             Self::RolloutStuck => "RolloutStuck",
+            Self::RolledBack => "RolledBack",
             Self::PodsRefused => "PodsRefused",
             Self::ApplyRefused => "ApplyRefused",
             Self::Healthy => "Healthy",

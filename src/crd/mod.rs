@@ -14,6 +14,7 @@ pub mod logs;
 pub mod notation;
 pub mod probes;
 pub mod resources;
+pub mod rollout;
 pub mod spec;
 pub mod status;
 pub mod stop;

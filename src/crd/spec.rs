@@ -11,6 +11,7 @@ use super::logs::{LogRotate, LogType};
 use super::notation::{Delay, Size, Time};
 use super::probes::Probes;
 use super::resources::Resources;
+use super::rollout::Rollout;
 use super::status::NodeAppStatus;
 use super::stop::KillSignal;
 
@@ -154,6 +155,13 @@ pub struct NodeAppSpec {
     #[serde(default = "defaults::instances")]
     #[schemars(range(min = 0, max = 10_000))]
     pub instances: i32,
+    /// Stop all instances and keep everything else (`pm2 stop`); false brings back as many as
+    /// instances says. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<bool>,
+    /// How a change of the spec reaches the instances (`pm2 reload`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// Environment variables. They win over envFrom.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(

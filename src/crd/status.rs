@@ -34,9 +34,16 @@ pub struct NodeAppStatus {
     /// Label selector of the pods, as text, for `/scale`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// Name of the `ControllerRevision` with the pod template that is wanted now.
+    /// Name of the `ControllerRevision` with the pod template that is wanted now: the one of the
+    /// spec, or an earlier one after a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The last revision that was completely rolled out: where a rollback leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_revision: Option<String>,
+    /// The revision that the spec asks for, if its rollout has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_revision: Option<String>,
     /// Image of the runner in that pod template. It changes with the spec, not with an upgrade of
     /// the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]

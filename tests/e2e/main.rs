@@ -12,6 +12,7 @@ mod memory;
 mod node_versions;
 mod operator;
 mod readiness;
+mod rollback;
 mod rollout;
 mod scale;
 mod stop;

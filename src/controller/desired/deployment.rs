@@ -5,7 +5,6 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::metadata;
 use crate::controller::names;
@@ -16,15 +15,14 @@ use crate::controller::validate::ValidatedApp;
 /// rollout undo` is reverted, since the `NodeApp` still asks for the other template.
 const REPLICA_SETS_KEPT: i32 = 3;
 
-/// What a pod may take beyond listenTimeout: to be scheduled, to pull images.
-const STARTUP_MARGIN: Duration = Duration::from_mins(1);
-
 /// The Deployment of an app with the given pod template.
 pub(super) fn build(app: &ValidatedApp, template: PodTemplateSpec) -> Deployment {
     Deployment {
         metadata: metadata(app, app.name.clone()),
         spec: Some(DeploymentSpec {
             replicas: Some(app.instances),
+            paused: app.rollout.paused.then_some(true),
+            min_ready_seconds: Some(app.rollout.min_ready_seconds).filter(|seconds| *seconds > 0),
             revision_history_limit: Some(REPLICA_SETS_KEPT),
             progress_deadline_seconds: Some(progress_deadline(app)),
             selector: LabelSelector {
@@ -34,20 +32,18 @@ pub(super) fn build(app: &ValidatedApp, template: PodTemplateSpec) -> Deployment
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(IntOrString::String("25%".to_owned())),
-                    max_unavailable: Some(IntOrString::Int(0)),
+                    max_surge: Some(app.rollout.max_surge.clone()),
+                    max_unavailable: Some(app.rollout.max_unavailable.clone()),
                 }),
             }),
             template,
-            ..DeploymentSpec::default()
         }),
         status: None,
     }
 }
 
 fn progress_deadline(app: &ValidatedApp) -> i32 {
-    let deadline = Duration::from(app.runner.readiness.listen_timeout) + STARTUP_MARGIN;
-    i32::try_from(seconds_rounded_up(deadline)).unwrap_or(i32::MAX)
+    i32::try_from(seconds_rounded_up(app.rollout.progress_deadline)).unwrap_or(i32::MAX)
 }
 
 /// Whole seconds, rounded up.

@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-pub use revision::{HISTORY_LIMIT, Rendered, obsolete};
+pub use revision::{HISTORY_LIMIT, History, Rendered, obsolete};
 
 use super::names;
 use super::validate::ValidatedApp;
@@ -43,8 +43,11 @@ pub struct Applied;
 pub struct Children<Stage> {
     /// Account of the pods, without a token.
     pub service_account: ServiceAccount,
-    /// The pod template that is wanted.
+    /// The pod template that the spec asks for.
     pub revision: ControllerRevision,
+    /// Name of the revision whose template runs: an earlier one after a failed
+    /// rollout that was taken back.
+    pub running: String,
     /// Address of the app; none for a worker.
     pub service: Option<Service>,
     /// Keeps instances through voluntary disruptions; none for a single one.
@@ -60,11 +63,20 @@ impl<Stage> Children<Stage> {
     pub(super) const fn new(
         service_account: ServiceAccount,
         revision: ControllerRevision,
+        running: String,
         service: Option<Service>,
         disruption_budget: Option<PodDisruptionBudget>,
         deployment: Deployment,
     ) -> Self {
-        Self { service_account, revision, service, disruption_budget, deployment, stage: PhantomData }
+        Self {
+            service_account,
+            revision,
+            running,
+            service,
+            disruption_budget,
+            deployment,
+            stage: PhantomData,
+        }
     }
 
     /// Whether an object of this kind is among them.
@@ -81,15 +93,18 @@ impl<Stage> Children<Stage> {
 ///
 /// `revisions` are the ones that it has: a template that was rendered for the
 /// same spec before is used again as it is, whatever this version would render.
+/// `history` says which of them have failed.
 pub fn desired(
     app: &ValidatedApp,
     revisions: &[Arc<ControllerRevision>],
+    history: &History,
     settings: &Settings,
 ) -> Children<Prepared> {
-    let Rendered { revision, template } = revision::build(app, revisions, settings);
+    let Rendered { revision, template, running } = revision::build(app, revisions, history, settings);
     Children::new(
         service_account::build(app),
         revision,
+        running,
         service::build(app),
         disruption_budget::build(app),
         deployment::build(app, template),

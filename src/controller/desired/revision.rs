@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{Settings, metadata, pod};
 use crate::controller::names;
 use crate::controller::validate::ValidatedApp;
+use crate::crd::NodeAppStatus;
 
 /// Revisions kept per app, the current one included.
 pub const HISTORY_LIMIT: usize = 10;
@@ -23,19 +24,53 @@ pub const HISTORY_LIMIT: usize = 10;
 const SPEC: &str = "spec";
 const TEMPLATE: &str = "template";
 
-/// A revision and the template in it.
+/// A revision and the template that is to run.
 #[derive(Clone, Debug)]
 pub struct Rendered {
-    /// The revision as it should be.
+    /// The revision that the spec asks for, as it should be.
     pub revision: ControllerRevision,
-    /// Its pod template.
+    /// The pod template that is to run.
     pub template: PodTemplateSpec,
+    /// Name of the revision that it is from: of an earlier one where the rollout of
+    /// what the spec asks for has failed and is taken back.
+    pub running: String,
+}
+
+/// How the rollouts of revisions went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The last one that was completely rolled out.
+    pub stable: Option<String>,
+    /// The one that the spec asks for, if its rollout has failed.
+    pub failed: Option<String>,
+}
+
+impl History {
+    /// As it stands in a status.
+    pub fn of(status: &NodeAppStatus) -> Self {
+        Self { stable: status.stable_revision.clone(), failed: status.failed_revision.clone() }
+    }
+
+    /// The revision to return to from a failed one.
+    fn back_from<'a>(
+        &self,
+        name: &str,
+        existing: &'a [Arc<ControllerRevision>],
+    ) -> Option<&'a ControllerRevision> {
+        let stable = self.stable.as_deref().filter(|stable| *stable != name)?;
+        let failed = self.failed.as_deref() == Some(name);
+        existing
+            .iter()
+            .map(AsRef::as_ref)
+            .find(|revision| failed && revision.metadata.name.as_deref() == Some(stable))
+    }
 }
 
 /// The revision of an app's spec: the one that exists, or a new one.
 pub(super) fn build(
     app: &ValidatedApp,
     existing: &[Arc<ControllerRevision>],
+    history: &History,
     settings: &Settings,
 ) -> Rendered {
     let name = names::revision(&app.name, &app.source_text());
@@ -53,12 +88,17 @@ pub(super) fn build(
             (newest + 1, json!({SPEC: app.source, TEMPLATE: template}), template)
         }
     };
+    let back = Some(history).filter(|_| app.rollout.auto_rollback);
+    let back = back.and_then(|history| history.back_from(&name, existing));
+    let (running, template) = back
+        .and_then(|revision| Some((revision.metadata.name.clone()?, template_of(revision)?)))
+        .unwrap_or_else(|| (name.clone(), template));
     let revision = ControllerRevision {
         metadata: metadata(app, name),
         data: Some(RawExtension(data)),
         revision: number,
     };
-    Rendered { revision, template }
+    Rendered { revision, template, running }
 }
 
 /// What a revision holds, if it is about this spec and can be read.
@@ -67,22 +107,22 @@ fn stored(revision: &ControllerRevision, source: &Value) -> Option<(Value, PodTe
     if data.get(SPEC)? != source {
         return None;
     }
-    let template = serde_json::from_value(data.get(TEMPLATE)?.clone()).ok()?;
-    Some((data.clone(), template))
+    Some((data.clone(), template_of(revision)?))
 }
 
-/// The revisions beyond the limit, oldest first; never the current one.
-pub fn obsolete<'a>(
-    existing: &'a [Arc<ControllerRevision>],
-    current: &ControllerRevision,
-) -> Vec<&'a ControllerRevision> {
+fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
+    serde_json::from_value(revision.data.as_ref()?.0.get(TEMPLATE)?.clone()).ok()
+}
+
+/// The revisions beyond the limit, oldest first; never one of the kept names.
+pub fn obsolete<'a>(existing: &'a [Arc<ControllerRevision>], kept: &[&str]) -> Vec<&'a ControllerRevision> {
     let mut others: Vec<&ControllerRevision> = existing
         .iter()
         .map(AsRef::as_ref)
-        .filter(|revision| revision.metadata.name != current.metadata.name)
+        .filter(|revision| revision.metadata.name.as_deref().is_none_or(|name| !kept.contains(&name)))
         .collect();
     others.sort_by_key(|revision| revision.revision);
-    let excess = (others.len() + 1).saturating_sub(HISTORY_LIMIT);
+    let excess = (others.len() + kept.len()).saturating_sub(HISTORY_LIMIT);
     others.truncate(excess);
     others
 }
@@ -115,9 +155,9 @@ mod tests {
 
     #[test]
     fn a_template_is_used_again_to_the_letter_whatever_would_be_rendered_now() {
-        let first = build(&app("a", 1), &[], &runner("runner:1"));
+        let first = build(&app("a", 1), &[], &History::default(), &runner("runner:1"));
         let existing = [Arc::new(first.revision.clone())];
-        let again = build(&app("a", 5), &existing, &runner("runner:2"));
+        let again = build(&app("a", 5), &existing, &History::default(), &runner("runner:2"));
         assert_eq!(again.revision, first.revision);
         assert_eq!(again.template, first.template);
         assert_eq!(image(&again), Some("runner:1"));
@@ -125,21 +165,53 @@ mod tests {
 
     #[test]
     fn another_spec_is_rendered_anew_and_going_back_is_not() {
-        let first = build(&app("a", 1), &[], &runner("runner:1"));
-        let second = build(&app("b", 1), &[Arc::new(first.revision.clone())], &runner("runner:2"));
+        let first = build(&app("a", 1), &[], &History::default(), &runner("runner:1"));
+        let second = build(
+            &app("b", 1),
+            &[Arc::new(first.revision.clone())],
+            &History::default(),
+            &runner("runner:2"),
+        );
         assert_eq!((second.revision.revision, image(&second)), (2, Some("runner:2")));
         assert_ne!(second.revision.metadata.name, first.revision.metadata.name);
         let both = [Arc::new(first.revision.clone()), Arc::new(second.revision)];
-        let back = build(&app("a", 1), &both, &runner("runner:2"));
+        let back = build(&app("a", 1), &both, &History::default(), &runner("runner:2"));
         assert_eq!(back.revision.metadata.name, first.revision.metadata.name);
         assert_eq!((back.revision.revision, image(&back)), (3, Some("runner:1")));
     }
 
     #[test]
+    fn a_failed_rollout_runs_the_last_good_template_until_the_spec_changes() {
+        let good = build(&app("a", 1), &[], &History::default(), &runner("runner:1"));
+        let name = |rendered: &Rendered| rendered.revision.metadata.name.clone();
+        let existing = [Arc::new(good.revision.clone())];
+        let bad = build(&app("b", 1), &existing, &History::default(), &runner("runner:1"));
+        let both = [Arc::new(good.revision.clone()), Arc::new(bad.revision.clone())];
+        let history = History { stable: name(&good), failed: name(&bad) };
+
+        let mut wants = app("b", 1);
+        let stays = build(&wants, &both, &history, &runner("runner:1"));
+        assert_eq!(Some(&stays.running), name(&bad).as_ref(), "nobody asked for a rollback");
+        wants.rollout.auto_rollback = true;
+        let back = build(&wants, &both, &history, &runner("runner:1"));
+        assert_eq!(Some(&back.running), name(&good).as_ref());
+        assert_eq!(back.template, good.template);
+        assert_eq!(name(&back), name(&bad), "the revision that the spec asks for stays in the history");
+
+        let mut other = app("c", 1);
+        other.rollout.auto_rollback = true;
+        let next = build(&other, &both, &history, &runner("runner:1"));
+        assert_eq!(Some(&next.running), name(&next).as_ref(), "another spec gets its chance");
+        let lost = History { stable: Some("cart-gone".into()), ..history };
+        let stays = build(&wants, &both, &lost, &runner("runner:1"));
+        assert_eq!(Some(&stays.running), name(&bad).as_ref(), "there is no way back");
+    }
+
+    #[test]
     fn a_revision_that_cannot_be_read_is_rendered_anew() {
-        let mut broken = build(&app("a", 1), &[], &runner("runner:1")).revision;
+        let mut broken = build(&app("a", 1), &[], &History::default(), &runner("runner:1")).revision;
         broken.data = Some(RawExtension(json!({"spec": "something else"})));
-        let rendered = build(&app("a", 1), &[Arc::new(broken)], &runner("runner:2"));
+        let rendered = build(&app("a", 1), &[Arc::new(broken)], &History::default(), &runner("runner:2"));
         assert_eq!(image(&rendered), Some("runner:2"));
     }
 
@@ -147,16 +219,22 @@ mod tests {
     fn the_oldest_revisions_go_and_never_the_current_one() {
         let revisions: Vec<_> = (1..=13)
             .map(|number| {
-                let mut revision = build(&app(&number.to_string(), 1), &[], &runner("r")).revision;
+                let mut revision =
+                    build(&app(&number.to_string(), 1), &[], &History::default(), &runner("r")).revision;
                 revision.revision = number;
                 Arc::new(revision)
             })
             .collect();
         let numbers = |current: usize| -> Vec<i64> {
-            obsolete(&revisions, &revisions[current]).iter().map(|revision| revision.revision).collect()
+            let kept = revisions[current].metadata.name.as_deref().unwrap();
+            obsolete(&revisions, &[kept]).iter().map(|revision| revision.revision).collect()
         };
         assert_eq!(numbers(12), [1, 2, 3]);
         assert_eq!(numbers(0), [2, 3, 4]);
-        assert!(obsolete(&revisions[..10], &revisions[9]).is_empty());
+        let kept = revisions[9].metadata.name.as_deref().unwrap();
+        assert!(obsolete(&revisions[..10], &[kept]).is_empty());
+        let way_back = revisions[0].metadata.name.as_deref().unwrap();
+        let gone: Vec<_> = obsolete(&revisions, &[kept, way_back]).iter().map(|r| r.revision).collect();
+        assert_eq!(gone, [2, 3, 4], "the way back stays, however old it is");
     }
 }

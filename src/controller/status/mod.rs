@@ -2,6 +2,7 @@
 //! clock is passed in, and times move only when a condition flips.
 
 mod paused;
+mod rollback;
 mod rollout;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use k8s_openapi::api::core::v1::Service;
 
 use rollout::{Rollout, Situation};
 
-use super::desired::{Applied, Children};
+use super::desired::{Applied, Children, History};
 use super::names;
 use super::observe::Taken;
 use super::validate::Problems;
@@ -90,11 +91,16 @@ pub fn compute(
         available_replicas: situation.available,
         selector: Some(names::selector_text(name)),
         revision: previous.revision.clone(),
+        stable_revision: previous.stable_revision.clone(),
+        failed_revision: previous.failed_revision.clone(),
         runner_image: previous.runner_image.clone(),
         url: previous.url.clone(),
     };
     if let Findings::Applied(children) = findings {
-        status.revision.clone_from(&children.revision.metadata.name);
+        status.revision = Some(children.running.clone());
+        let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
+        let history = rollback::judge(History::of(previous), wanted, &children.running, &situation);
+        (status.stable_revision, status.failed_revision) = (history.stable, history.failed);
         status.runner_image = runner_image(&children.revision);
         status.url = children.service.as_ref().and_then(url);
     }
@@ -126,8 +132,19 @@ fn scaling_until(status: &NodeAppStatus, deployment: Option<&Deployment>) -> Opt
     since.checked_add(rollout::deadline(deployment)).ok()
 }
 
+/// Soon enough for people, and late enough for the watch to bring the status.
+const AT_ONCE: Duration = Duration::from_millis(200);
+
 /// How long until a status is out of date though nothing happens.
-pub fn good_for(status: &NodeAppStatus, findings: Findings<'_>, now: Timestamp) -> Option<Duration> {
+pub fn good_for(
+    app: &NodeApp,
+    status: &NodeAppStatus,
+    findings: Findings<'_>,
+    now: Timestamp,
+) -> Option<Duration> {
+    if rollback::is_due(app, status) {
+        return Some(AT_ONCE);
+    }
     let until = scaling_until(status, findings.deployment())?.duration_since(now);
     // Past it, only an event changes anything.
     Duration::try_from(until).ok().filter(|wait| !wait.is_zero())
@@ -207,7 +224,7 @@ fn verdicts(findings: Findings<'_>, situation: &Situation) -> [Verdict; 5] {
     let progress_reason = match (&hindrance, progressing) {
         (Some(hindrance), _) => hindrance.reason,
         (None, true) => rollout_reason,
-        (None, false) if rollout == Rollout::Stuck => Reason::RolloutStuck,
+        (None, false) if matches!(rollout, Rollout::Stuck | Rollout::Paused) => rollout_reason,
         (None, false) => Reason::Settled,
     };
     [
@@ -231,7 +248,13 @@ struct Hindrance {
 
 fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
     match findings {
-        Findings::Applied(_) | Findings::Paused(_) => None,
+        Findings::Applied(children) => rollback::message(children).map(|message| Hindrance {
+            reason: Reason::RolledBack,
+            message,
+            invalidates: false,
+            degrades: true,
+        }),
+        Findings::Paused(_) => None,
         Findings::Invalid(problems, _) => Some(Hindrance {
             reason: Reason::InvalidSpec,
             message: format!("{problems}. What runs is left as it is"),
@@ -259,7 +282,7 @@ fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
 fn degradation(situation: &Situation) -> Verdict {
     let (holds, reason) = match situation.rollout {
         Rollout::Stuck | Rollout::Refused | Rollout::Lost => (true, situation.rollout.reason()),
-        Rollout::Settled | Rollout::Rolling | Rollout::Scaling => (false, Reason::Healthy),
+        Rollout::Settled | Rollout::Rolling | Rollout::Scaling | Rollout::Paused => (false, Reason::Healthy),
     };
     let message = match holds {
         true => situation.message.clone(),

@@ -14,6 +14,8 @@ pub(super) enum Rollout {
     Rolling,
     /// Instances come or go.
     Scaling,
+    /// Old pods are to be replaced, but not yet.
+    Paused,
     /// New pods do not get ready.
     Stuck,
     /// Pods cannot be created.
@@ -29,6 +31,7 @@ impl Rollout {
             Self::Settled => Reason::AllInstancesReady,
             Self::Rolling => Reason::RollingOut,
             Self::Scaling => Reason::Scaling,
+            Self::Paused => Reason::RolloutPaused,
             Self::Stuck => Reason::RolloutStuck,
             Self::Refused => Reason::PodsRefused,
             Self::Lost => Reason::InstancesUnavailable,
@@ -86,6 +89,11 @@ impl Situation {
         if self.existing == self.wanted && self.updated == self.wanted && self.available == self.wanted {
             return Rollout::Settled;
         }
+        if deployment.spec.as_ref().is_some_and(|spec| spec.paused == Some(true))
+            && self.updated < self.existing
+        {
+            return Rollout::Paused;
+        }
         let holds = |type_: &str, status: &str| {
             condition(deployment, type_).is_some_and(|condition| condition.status == status)
         };
@@ -117,6 +125,9 @@ impl Situation {
             Rollout::Settled => format!("{available} of {wanted} instances are available"),
             Rollout::Rolling => format!("rolling out: {counts}"),
             Rollout::Scaling => format!("scaling: {counts}"),
+            Rollout::Paused => {
+                format!("the rollout waits until rollout.paused is false: {counts}")
+            }
             Rollout::Stuck => format!(
                 "new pods do not get ready: {counts}. Old pods keep running; see the pods' logs and events, then \
                  correct the spec"

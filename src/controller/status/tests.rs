@@ -43,13 +43,19 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn carried_out(deployment: Deployment, previous: &NodeAppStatus, now: i64) -> NodeAppStatus {
+    running("cart-1", deployment, previous, now)
+}
+
+/// The same while the template of this revision runs.
+fn running(running: &str, deployment: Deployment, previous: &NodeAppStatus, now: i64) -> NodeAppStatus {
     let revision = serde_json::from_value(json!({
         "metadata": {"name": "cart-1"},
         "revision": 1,
         "data": {"template": {"spec": {"initContainers": [{"image": "runner:1"}]}}},
     }))
     .unwrap();
-    let children = Children::new(ServiceAccount::default(), revision, None, None, deployment);
+    let children =
+        Children::new(ServiceAccount::default(), revision, running.to_owned(), None, None, deployment);
     compute(&app(7), previous, Findings::Applied(&children), at(now))
 }
 
@@ -161,7 +167,7 @@ fn instances_that_never_come_degrade_the_app_when_they_are_late() {
     let message = &scaling.conditions[3].message;
     assert!(message.contains("4 wanted, 2 available") && !message.contains("nothing is wrong"), "{message}");
     let findings = Findings::Invalid(&Problems::default(), None);
-    assert_eq!(good_for(&scaling, findings, at(60)), Some(Duration::from_mins(10)));
+    assert_eq!(good_for(&app(7), &scaling, findings, at(60)), Some(Duration::from_mins(10)));
     assert_eq!(carried_out(short(), &scaling, 659), scaling);
     let late = carried_out(short(), &scaling, 660);
     assert_eq!(
@@ -173,7 +179,7 @@ fn instances_that_never_come_degrade_the_app_when_they_are_late() {
             ("True", "InstancesUnavailable")
         ]
     );
-    assert_eq!(good_for(&late, findings, at(660)), None);
+    assert_eq!(good_for(&app(7), &late, findings, at(660)), None);
     assert_eq!(carried_out(short(), &late, 900), late, "and it stays so, without a write");
     let all = carried_out(deployment(&Pods(4, 4, 4, 4), &[ROLLED]), &late, 999);
     assert_eq!(of(&all, ConditionType::Degraded), ("False", "Healthy"));
@@ -285,4 +291,55 @@ fn argo_cd_is_told_the_truth_at_every_stage() {
     let (status, message) = argo_health(7, &invalid);
     assert_eq!(status, "Degraded");
     assert!(message.contains("What runs is left as it is"), "{message}");
+}
+
+fn with_rollback(app: NodeApp) -> NodeApp {
+    let mut app = app;
+    app.spec.rollout = serde_json::from_value(json!({"autoRollback": true})).unwrap();
+    app
+}
+
+/// The revision that the spec asks for is always cart-1 here.
+#[test]
+fn a_failed_rollout_is_taken_back_and_stays_back_and_says_so() {
+    let asks = with_rollback(app(7));
+    let good = NodeAppStatus { stable_revision: Some("cart-0".into()), ..NodeAppStatus::default() };
+    let rolling = running("cart-1", deployment(&Pods(2, 3, 1, 2), &[ROLLING]), &good, 10);
+    assert!(!rollback::is_due(&asks, &rolling));
+    let stuck = running("cart-1", deployment(&Pods(2, 3, 1, 2), &[STUCK]), &rolling, 20);
+    assert_eq!(stuck.failed_revision.as_deref(), Some("cart-1"));
+    assert!(rollback::is_due(&asks, &stuck) && !rollback::is_due(&app(7), &stuck));
+
+    let going_back = running("cart-0", deployment(&Pods(2, 3, 1, 2), &[ROLLING]), &stuck, 21);
+    let back = running("cart-0", deployment(&Pods(2, 2, 2, 2), &[ROLLED]), &going_back, 30);
+    assert!(!rollback::is_due(&asks, &back), "once is enough");
+    assert_eq!(of(&back, ConditionType::Ready), ("False", "RolledBack"));
+    assert_eq!(of(&back, ConditionType::Degraded), ("True", "RolledBack"));
+    assert_eq!(of(&back, ConditionType::Available), ("True", "InstancesAvailable"));
+    assert_eq!(back.revision.as_deref(), Some("cart-0"));
+    assert_eq!(
+        (back.stable_revision.as_deref(), back.failed_revision.as_deref()),
+        (Some("cart-0"), Some("cart-1"))
+    );
+}
+
+#[test]
+fn a_rollout_that_comes_after_all_has_not_failed() {
+    let stuck = fresh(&Pods(2, 3, 1, 2), &[STUCK]);
+    assert_eq!(stuck.failed_revision.as_deref(), Some("cart-1"));
+    let late = carried_out(deployment(&Pods(2, 2, 2, 2), &[ROLLED]), &stuck, 60);
+    assert_eq!((late.stable_revision.as_deref(), late.failed_revision), (Some("cart-1"), None));
+}
+
+#[test]
+fn a_stopped_app_is_no_proof_that_its_template_is_good() {
+    let stopped = fresh(&Pods(0, 0, 0, 0), &[ROLLED]);
+    assert_eq!(stopped.stable_revision, None);
+}
+
+#[test]
+fn there_is_no_way_back_for_the_first_rollout() {
+    let stuck = fresh(&Pods(2, 2, 2, 0), &[STUCK]);
+    assert!(!rollback::is_due(&with_rollback(app(7)), &stuck));
+    assert_eq!(of(&stuck, ConditionType::Degraded), ("True", "RolloutStuck"));
 }

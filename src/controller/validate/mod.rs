@@ -9,6 +9,7 @@ mod memory;
 mod policies;
 mod probe;
 mod problems;
+mod rollout;
 mod runner;
 mod time_zone;
 mod values;
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 pub use logs::log_volume_bytes;
 pub use problems::{Problem, Problems};
+pub use rollout::RolloutPolicy;
 pub use runner::config_text;
 
 use super::names;
@@ -38,8 +40,10 @@ pub struct ValidatedApp {
     pub namespace: String,
     /// Owner reference that all children have.
     pub owner: OwnerReference,
-    /// Number of instances wanted.
+    /// Number of instances wanted; 0 for a stopped app.
     pub instances: i32,
+    /// How a change of the spec reaches them.
+    pub rollout: RolloutPolicy,
     /// The part of the spec that the pod template comes from, as it was written.
     pub source: Value,
     /// Image of the app.
@@ -61,7 +65,7 @@ pub struct ValidatedApp {
 struct Sealed;
 
 /// Fields that change no pod: scaling must never roll.
-const NOT_IN_TEMPLATE: &[&str] = &["instances"];
+const NOT_IN_TEMPLATE: &[&str] = &["instances", "rollout", "stopped"];
 
 /// Checks an app.
 ///
@@ -94,6 +98,8 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let memory = memory::plan(&app.spec, &mut problems);
     let writable_paths = files::writable_paths(&app.spec, &mut problems);
     let runner = runner::config(&name, &app.spec, port, &memory, &mut problems);
+    let listen_timeout = runner.readiness.listen_timeout.into();
+    let rollout = rollout::policy(&app.spec, listen_timeout, &mut problems);
     runner::check_size(&runner, &mut problems);
     // A foreground deletion waits for the children.
     let owner = app
@@ -107,7 +113,8 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             name,
             namespace: app.metadata.namespace.clone().unwrap_or_default(),
             owner,
-            instances: app.spec.instances,
+            instances: if app.spec.stopped.unwrap_or(false) { 0 } else { app.spec.instances },
+            rollout,
             source: source(&app.spec),
             image: app.spec.image.clone(),
             env,

@@ -1,0 +1,109 @@
+//! Rollouts that fail, wait, or are taken back.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use nodeapp_testkit::Namespace;
+use serde_json::json;
+
+use crate::app::{App, PORT, SOON, condition, pod_uids};
+use crate::e2e;
+
+/// Waits until a condition of the app has this reason.
+async fn says(namespace: &Namespace, app: &str, kind: &str, reason: &str) -> Result<String> {
+    namespace
+        .eventually(&format!("{kind} of {app} says {reason}"), SOON, async || {
+            let object = namespace.get("NodeApp", app).await?;
+            let condition = condition(&object, kind)?;
+            ensure!(condition["reason"] == reason, "{condition}");
+            Ok(condition["message"].as_str().unwrap_or_default().to_owned())
+        })
+        .await
+}
+
+#[test]
+fn a_failed_rollout_is_taken_back_while_the_old_pods_serve_and_stays_back() {
+    e2e(|namespace| async move {
+        let rollout = json!({"rollout": {"progressDeadline": "8s", "autoRollback": true}});
+        let shop = App::serving(&namespace, "shop", "web.js")?.with(&rollout).with(&json!({"instances": 2}));
+        shop.clone().env(&[("VERSION", "v1")]).apply(&namespace).await?;
+        let pods = shop.ready(&namespace, 2).await?;
+        let before = pod_uids(&namespace, "shop").await?;
+
+        // A build that never says that it is ready.
+        shop.clone().env(&[("VERSION", "v2")]).with(&json!({"waitReady": true})).apply(&namespace).await?;
+        let told = says(&namespace, "shop", "Degraded", "RolledBack").await?;
+        ensure!(told.contains("was taken back"), "{told}");
+        let back = async || {
+            ensure!(pod_uids(&namespace, "shop").await? == before, "other pods than before");
+            for pod in &pods {
+                let answer = namespace.pod_get(pod, PORT, "/").await?;
+                ensure!(answer.contains("v1"), "{answer}");
+            }
+            Ok(())
+        };
+        namespace.eventually("only the pods of before are left", SOON, back).await?;
+        namespace.throughout("it stays back", Duration::from_secs(12), back).await?;
+        let app = namespace.get("NodeApp", "shop").await?;
+        ensure!(condition(&app, "Available")?["status"] == "True", "{}", app["status"]);
+        ensure!(condition(&app, "Ready")?["status"] == "False", "{}", app["status"]);
+
+        // Another spec gets its chance.
+        shop.clone().env(&[("VERSION", "v3")]).apply(&namespace).await?;
+        let pods = shop.ready(&namespace, 2).await?;
+        ensure!(namespace.pod_get(&pods[0], PORT, "/").await?.contains("v3"), "not v3");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stopped_app_keeps_everything_but_its_pods_and_comes_back_to_the_same_count() {
+    e2e(|namespace| async move {
+        let shop = App::serving(&namespace, "shop", "web.js")?.with(&json!({"instances": 2}));
+        shop.apply(&namespace).await?;
+        shop.ready(&namespace, 2).await?;
+        shop.clone().with(&json!({"stopped": true})).apply(&namespace).await?;
+        says(&namespace, "shop", "Ready", "Stopped").await?;
+        let gone = async || {
+            let pods = pod_uids(&namespace, "shop").await?;
+            ensure!(pods.is_empty(), "{pods:?}");
+            Ok(())
+        };
+        namespace.eventually("no pod is left", SOON, gone).await?;
+        namespace.get("Service", "shop").await?;
+        ensure!(namespace.get("NodeApp", "shop").await?["spec"]["instances"] == 2, "the count is lost");
+        ensure!(namespace.list("ControllerRevision").await?.len() == 1, "a stop is no new template");
+        shop.apply(&namespace).await?;
+        shop.ready(&namespace, 2).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_paused_rollout_waits_and_scaling_goes_on() {
+    e2e(|namespace| async move {
+        let shop = App::serving(&namespace, "shop", "web.js")?;
+        shop.clone().env(&[("VERSION", "v1")]).apply(&namespace).await?;
+        shop.ready(&namespace, 1).await?;
+        let first = pod_uids(&namespace, "shop").await?;
+        let paused = json!({"rollout": {"paused": true}, "instances": 2});
+        shop.clone().env(&[("VERSION", "v2")]).with(&paused).apply(&namespace).await?;
+        says(&namespace, "shop", "Progressing", "RolloutPaused").await?;
+        let two_old_ones = async || {
+            let pods = namespace.ready_pods("shop").await?;
+            ensure!(pods.len() == 2, "{pods:?}");
+            for pod in &pods {
+                let answer = namespace.pod_get(pod, PORT, "/").await?;
+                ensure!(answer.contains("v1"), "{answer}");
+            }
+            let now = pod_uids(&namespace, "shop").await?;
+            ensure!(first.iter().all(|uid| now.contains(uid)), "{first:?} became {now:?}");
+            Ok(())
+        };
+        namespace.eventually("two pods of the old spec", SOON, two_old_ones).await?;
+        shop.clone().env(&[("VERSION", "v2")]).with(&json!({"instances": 2})).apply(&namespace).await?;
+        let pods = shop.ready(&namespace, 2).await?;
+        ensure!(namespace.pod_get(&pods[0], PORT, "/").await?.contains("v2"), "not v2");
+        Ok(())
+    });
+}
