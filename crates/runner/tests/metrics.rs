@@ -144,6 +144,23 @@ fn requests_of_cluster_workers_are_counted_together() {
 }
 
 #[test]
+fn streams_of_http2_are_requests_too() {
+    if !has_node() {
+        return;
+    }
+    let source = "const http2 = require('node:http2');
+        const port = Number(process.env.PORT);
+        http2.createServer((request, response) => { response.statusCode = 404; response.end('no'); })
+          .listen(port, () => {
+            const session = http2.connect(`http://127.0.0.1:${port}`);
+            for (let n = 0; n < 10; n += 1) session.request({ ':path': '/' }).resume();
+          });";
+    let runner = Setup::script(source).start().ready();
+    let all = at_least(&runner, "nodeapp_http_requests_total", &[("code", "4xx")], 10.0);
+    assert_eq!(value(&all, "nodeapp_http_request_duration_seconds_count", &[]), Some(10.0));
+}
+
+#[test]
 fn a_worker_without_a_port_tells_of_its_event_loop_and_stops_at_once_though_busy() {
     if !has_node() {
         return;

@@ -6,7 +6,7 @@ function main(path) {
   const drain = obeyOrders(served, channel);
   tellWhetherAnybodyListens(channel);
   countRequests(served, drain, channel);
-  measure(channel);
+  measure(served, channel);
   // With an IPC channel `net` is loaded already; without one and without a
   // held socket the process may never need it.
   if (process.channel || process.env[LISTEN_FDS]) {

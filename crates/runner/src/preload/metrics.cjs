@@ -12,8 +12,8 @@ const MAX_KINDS = 32;
 // Upper ends in seconds; the same in `telemetry.rs`.
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-function measure(channel) {
-  timeRequests(channel);
+function measure(served, channel) {
+  timeRequests(served, channel);
   takeProfiles(channel);
   const every = Number(process.env[BEAT]);
   // The app is what a package manager starts.
@@ -23,27 +23,31 @@ function measure(channel) {
   beatHeart(channel, every);
 }
 
-function timeRequests(channel) {
+function timeRequests(served, channel) {
   const diagnostics = require('node:diagnostics_channel');
   const started = diagnostics.channel('http.server.request.start');
   const finished = diagnostics.channel('http.server.response.finish');
   const since = Symbol('nodeapp.since');
   const http = { codes: [0, 0, 0, 0, 0], buckets: new Array(BUCKETS.length + 1).fill(0), seconds: 0 };
   let told = true;
-  started.subscribe(guarded(({ response }) => {
-    response[since] = performance.now();
-  }));
-  finished.subscribe(guarded(({ response }) => {
-    if (response[since] === undefined) return;
-    const seconds = (performance.now() - response[since]) / 1000;
-    const code = Math.floor(response.statusCode / 100) - 1;
-    if (code >= 0 && code < 5) http.codes[code] += 1;
+  // Streams of HTTP/2 tell it themselves. What was broken off has no answer.
+  served.answered = guarded((status, begin) => {
+    const code = Math.floor(status / 100) - 1;
+    if (!(code >= 0 && code < 5)) return;
+    const seconds = (performance.now() - begin) / 1000;
+    http.codes[code] += 1;
     let at = 0;
     while (at < BUCKETS.length && seconds > BUCKETS[at]) at += 1;
     http.buckets[at] += 1;
     http.seconds += seconds;
     told = false;
     channel.reportSoon();
+  });
+  started.subscribe(guarded(({ response }) => {
+    response[since] = performance.now();
+  }));
+  finished.subscribe(guarded(({ response }) => {
+    if (response[since] !== undefined) served.answered(response.statusCode, response[since]);
   }));
   channel.inReport(() => {
     if (told) return {};

@@ -19,9 +19,11 @@ function watchSessions(served, drain, channel, server) {
 }
 
 function countStream(served, drain, channel, stream) {
+  const since = performance.now();
   served.streams.add(stream);
   stream.once('close', () => {
     served.streams.delete(stream);
+    served.answered(stream.sentHeaders?.[':status'], since);
     if (drain.announced) channel.reportNow();
   });
   channel.reportSoon();
