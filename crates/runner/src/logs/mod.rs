@@ -40,7 +40,7 @@ use target::Target;
 /// What is read at once.
 const CHUNK: usize = 64 * 1024;
 /// What is dressed at once: empty lines grow two hundredfold in JSON.
-const SLICE: usize = 8 * 1024;
+const LINES: usize = 512;
 /// With more than this waiting for the container's output nothing is dressed.
 const ENOUGH: usize = 256 * 1024;
 /// After a read that did not fill the buffer the app is let alone for this long:
@@ -271,11 +271,9 @@ impl Stream {
         let millis = epoch_millis();
         while !self.unread.is_empty() && self.target.waiting() < enough {
             let Self { framer, dress, target, chunk, unread, kind, .. } = self;
-            let slice = if dress.is_bare() {
-                unread.clone()
-            } else {
-                unread.start..unread.end.min(unread.start + SLICE)
-            };
+            let lines = memchr::memchr_iter(b'\n', &chunk[unread.clone()]);
+            let end = if dress.is_bare() { None } else { { lines }.nth(LINES - 1) };
+            let slice = unread.start..end.map_or(unread.end, |at| unread.start + at + 1);
             unread.start = slice.end;
             framer.feed(&chunk[slice], |bytes, piece| {
                 dress.dress(bytes, piece, millis, |bytes, piece| {
