@@ -159,9 +159,12 @@ impl Runner<'_> {
 impl Drop for Runner<'_> {
     fn drop(&mut self) {
         let app = self.status().and_then(|status| u32::try_from(status["pid"].as_u64()?).ok());
-        // Twice: without a drain.
+        // Twice: without a drain. Not at once, or the two would be one.
         let _ = proc::signal(self.pid(), Signal::TERM);
-        let _ = proc::signal(self.pid(), Signal::TERM);
+        std::thread::sleep(Duration::from_millis(30));
+        if self.process.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = proc::signal(self.pid(), Signal::TERM);
+        }
         let until = Instant::now() + Duration::from_secs(8);
         while Instant::now() < until {
             if self.process.try_wait().is_ok_and(|status| status.is_some()) {

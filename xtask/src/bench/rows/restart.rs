@@ -18,7 +18,7 @@ pub(super) const HOW: &str = "32 connections that are kept, with 500 requests a 
 second; no request is sent twice, and a connection that is refused is a lost request. `nodeapp-runner ctl restart` against `pm2 reload` and `pm2 restart` of \
 one instance in cluster mode, `waitReady` in all of them. The handler is the one of PM2's documentation: on SIGINT, \
 close the server, then exit. Lost is each request without a complete answer. Requests that cross the close of an idle \
-connection are HTTP/1.1's own race; they are in the sum and also told apart where there are any.";
+connection are HTTP/1.1's own race; they are in the sum and also told apart where there are any. The ratio is of the requests lost in one replacement.";
 
 const LOAD: Kind = Kind { keep_alive: 32, rate: Some(16_000.0), new: 100.0 };
 /// Load before, between and after the replacements.
@@ -26,33 +26,42 @@ const BETWEEN: Duration = Duration::from_millis(300);
 
 pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
     let times = rig.times(20, 3);
+    // Each takes it seconds under this load.
+    let pm2_times = rig.times(8, 2);
     let mut lines = vec![];
     for handler in [true, false] {
         let with = if handler { "with" } else { "without" };
         let ours = ours(rig, handler, times)?;
-        step.note(&format!("ours, {with} handler: {}", words(&ours)));
+        step.note(&format!("ours, {with} handler: {}", words(&ours, times)));
         for verb in ["reload", "restart"] {
-            let theirs = pm2(rig, handler, verb, times)?;
-            step.note(&format!("pm2 {verb}, {with} handler: {}", words(&theirs)));
+            let theirs = pm2(rig, handler, verb, pm2_times)?;
+            step.note(&format!("pm2 {verb}, {with} handler: {}", words(&theirs, pm2_times)));
             let failed = ours.failed();
-            let line = Line::new(format!("{times} replacements, `pm2 {verb}`, {with} a SIGINT handler"))
-                .ours(words(&ours))
-                .pm2(words(&theirs))
-                .ratio(ratio(float(lost(&ours)), float(lost(&theirs))));
+            let line = Line::new(format!(
+                "requests lost in so many replacements, PM2 by `pm2 {verb}`, {with} a SIGINT handler"
+            ))
+            .ours(words(&ours, times))
+            .pm2(words(&theirs, pm2_times))
+            .ratio(ratio(per_one(&ours, times), per_one(&theirs, pm2_times)));
             lines.push(line.goal("0 lost", (failed > 0).then(|| count(failed))));
         }
     }
     Ok(lines)
 }
 
-fn words(report: &Report) -> String {
+/// Requests lost in one replacement.
+fn per_one(report: &Report, times: u64) -> f64 {
+    float(lost(report)) / float(times)
+}
+
+fn words(report: &Report, times: u64) -> String {
     let slowest = report.keep_alive.latency.max_ms.max(report.new_connection.latency.max_ms);
     let races = match report.idle_close_race() {
         0 => String::new(),
         races => format!(" ({} cut on a kept connection)", count(races)),
     };
     format!(
-        "{} of {}{races}, slowest answer {}",
+        "{} of {} in {times}{races}, slowest answer {}",
         count(lost(report)),
         count(report.requests()),
         time(slowest / 1e3)
