@@ -72,6 +72,7 @@ impl Supervisor {
         let facts = Facts {
             restarts: self.record.restarts,
             unstable: self.machine.unstable(),
+            exit_code: self.record.last_exit.as_ref().and_then(|exit| exit.code),
             started_at,
             created_at: self.record.created_at,
             ipc_fd: ipc::number(&app_end),
@@ -88,13 +89,16 @@ impl Supervisor {
             let program = plan.program.display();
             match error.raw_os_error() {
                 // The file is there, what should run it is not.
-                Some(2 | 8) => launch::missing_program(format!(
+                Some(2 | 8) => LaunchError::program(format!(
                     "{program} cannot be executed ({error}); is it made for this machine and this libc?"
                 )),
                 _ => system(&format!("cannot start {program}"), &error),
             }
         })?;
-        say!("started {} as process {}", plan.program.display(), pid.as_raw_nonzero());
+        say!("started {} as process {} ({})", plan.program.display(), pid.as_raw_nonzero(), plan.why);
+        if let Some(note) = &plan.note {
+            say!("{note}");
+        }
         if let Some(logs) = &mut self.logs {
             logs.written_by(pid.as_raw_nonzero().get().unsigned_abs());
         }

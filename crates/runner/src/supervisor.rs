@@ -142,11 +142,13 @@ impl Supervisor {
         rustix::process::set_child_subreaper(Some(own))
             .map_err(|error| format!("cannot become a subreaper: {error}"))?;
         let held =
-            config.port.filter(|_| config.preload.hold_socket).and_then(|port| match Held::bind(port) {
-                Ok(held) => Some(held),
-                Err(error) => {
-                    say!("port {port} cannot be held over restarts ({error}); the app listens by itself");
-                    None
+            config.port.filter(|_| config.preload.enabled && config.preload.hold_socket).and_then(|port| {
+                match Held::bind(port) {
+                    Ok(held) => Some(held),
+                    Err(error) => {
+                        say!("port {port} cannot be held over restarts ({error}); the app listens by itself");
+                        None
+                    }
                 }
             });
         let logs = Logs::open(&config, &settings::pod_name(&env));
