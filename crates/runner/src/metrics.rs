@@ -22,7 +22,6 @@ const REASONS: [ExitReason; 7] = [
     ExitReason::StopOrdered,
 ];
 
-/// Kinds of resources shown; a page has a bounded length.
 const HTTP_CODES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Prometheus text.
@@ -159,6 +158,7 @@ mod tests {
     use crate::custom::{self, Message, Registry};
     use crate::exposition::strict;
     use crate::pages::tests::view;
+    use crate::telemetry::{Heap, Lag};
 
     fn value(samples: &strict::Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
         let labels: BTreeMap<_, _> = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -184,11 +184,13 @@ mod tests {
 
     #[test]
     fn the_page_with_everything_is_valid() {
-        let vitals: Vitals = serde_json::from_str(
-            r#"{"lag":{"last":0.001,"p99":0.25},"heap":{"used":1,"total":2,"limit":3,"external":4},
-                "resources":{"TCPServerWrap":1,"Timeout":2,"FSReqCallback":1}}"#,
-        )
-        .unwrap();
+        let vitals = Vitals {
+            lag: Lag { last: 0.001, p99: 0.25, ..Lag::default() },
+            heap: Heap { used: 1, total: 2, limit: 3, external: 4 },
+            resources: [("TCPServerWrap", 1), ("Timeout", 2), ("FSReqCallback", 1)]
+                .map(|(kind, count)| (kind.to_owned(), count))
+                .into(),
+        };
         let mut registry = Registry::default();
         let line = br#"{"type":"axm:monitor","data":{"Users \"x\"":{"value":"7","unit":"u"},"mode":{"value":"warm"}}}"#;
         let Some(Message::Monitor(all)) = custom::parse(line) else { panic!("no monitor") };

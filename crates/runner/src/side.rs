@@ -8,92 +8,20 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use crate::lines::LineReader;
 use crate::machine::Now;
 use crate::procfs::Reach;
 use crate::telemetry::{Http, MAX_KINDS, Vitals};
+
+mod words;
+
+pub(crate) use words::{Message, Order};
 
 /// More processes than this share the runner's attention with nobody.
 const MAX_CONNECTIONS: usize = 256;
 const MAX_LINE: usize = 4 * 1024;
 /// A process that hangs is not waited for longer than this.
 const REACTION: Duration = Duration::from_secs(1);
-
-/// An order to the preload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Answer with `Connection: close`.
-    Drain,
-    /// Accept no more.
-    Close,
-    /// Close connections without a request.
-    Idle,
-    /// The signal follows: do not keep the process alive any more.
-    Signal,
-}
-
-impl Order {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Drain => "drain",
-            Self::Close => "close",
-            Self::Idle => "idle",
-            Self::Signal => "signal",
-        }
-    }
-}
-
-/// What a process says.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(tag = "t", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub(crate) enum Message {
-    /// First message.
-    Hello { node: Option<String> },
-    /// A server listens.
-    Listening {
-        port: u16,
-        host: String,
-        /// On the runner's socket.
-        adopted: bool,
-        /// Why not, where the port is the app's.
-        why: Option<String>,
-        /// In a worker of the app's own cluster, on a socket of its primary.
-        #[serde(default)]
-        shared: bool,
-    },
-    /// The app's main process has no listener for messages.
-    Deaf {},
-    /// A server is about to listen on the app's port by itself, and waits for the
-    /// word `released`.
-    Release {},
-    /// A server has closed its listening socket.
-    Closed { port: u16, adopted: bool },
-    /// Requests being answered, open connections, the last order obeyed, and what
-    /// was answered so far where that has changed.
-    Load { in_flight: u64, open: u64, seen: Option<String>, http: Option<Box<Http>> },
-    /// The event loop of the main process turns.
-    Beat {},
-    /// The same, with figures.
-    Vitals(Box<Vitals>),
-    /// A profile is written, or why it is not.
-    Profiled { path: String, error: Option<String> },
-}
-
-impl Message {
-    /// The log line about listening on the app's port.
-    pub(crate) fn told(&self, port: u16, holds: bool) -> Option<String> {
-        let Self::Listening { port: one, host, adopted, why, shared: false } = self else { return None };
-        let how = match why {
-            _ if *adopted => "held over restarts".to_owned(),
-            Some(why) => format!("by itself: {why}"),
-            None if !holds => "by itself: holdSocket is false".to_owned(),
-            None => "by itself".to_owned(),
-        };
-        (*one == port).then(|| format!("the app listens on {host} port {port}, {how}"))
-    }
-}
 
 #[derive(Debug)]
 struct Peer {
@@ -179,7 +107,7 @@ impl SideChannel {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let mut messages: Vec<Message> = vec![];
         // What cannot be read is said by a newer preload.
-        let open = peer.reader.read(&peer.stream, |line| messages.extend(serde_json::from_slice(line).ok()));
+        let open = peer.reader.read(&peer.stream, |line| messages.extend(Message::read(line)));
         let mut changed = false;
         for message in messages {
             on(&message);
@@ -367,17 +295,6 @@ mod tests {
 
     fn s(n: u64) -> Duration {
         Duration::from_secs(n)
-    }
-
-    #[test]
-    fn messages_of_the_preload_are_read_and_unknown_ones_ignored() {
-        let parse = |text: &str| serde_json::from_str::<Message>(text).ok();
-        assert_eq!(
-            parse(r#"{"t":"load","inFlight":3,"open":4,"seen":"close","new":1}"#),
-            Some(Message::Load { in_flight: 3, open: 4, seen: Some("close".into()), http: None })
-        );
-        assert_eq!(parse(r#"{"t":"hello","pid":1,"thread":0}"#), Some(Message::Hello { node: None }));
-        assert_eq!(parse(r#"{"t":"notYetInvented"}"#), None);
     }
 
     #[test]
