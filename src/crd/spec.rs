@@ -113,7 +113,7 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     #[x_kube(validation = (
-        r"self.matches('^\S+$')",
+        r"self.matches('^\\S+$')",
         "interpreter must be one program such as node, without blanks; its arguments go into nodeArgs",
     ))]
     pub interpreter: Option<String>,
@@ -274,7 +274,7 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     #[x_kube(validation = (
-        r"self.matches('^[^\x00-\x1f]+$')",
+        r"self.matches('^[^\\x00-\\x1f]+$')",
         "logDateFormat must be one line of Day.js tokens such as YYYY-MM-DD HH:mm:ss",
     ))]
     pub log_date_format: Option<String>,
