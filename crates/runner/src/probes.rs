@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nodeapp_contract::RunnerConfig;
 use nodeapp_contract::config::Check;
 
-use crate::check::Running;
+use crate::check::{Outcome, Running};
 use crate::machine::Now;
 use crate::probe::{Role, Schedule};
 use crate::settings::Env;
@@ -27,8 +27,8 @@ pub(crate) struct Probes {
     deaf: Option<u16>,
 }
 
-/// What a probe has found out.
-pub(crate) type Verdict = (Role, bool);
+/// What a probe has found out: passed, or what was wrong with the last check.
+pub(crate) type Verdict = (Role, Outcome);
 
 impl Probes {
     pub(crate) fn new(config: &RunnerConfig, env: Env) -> Self {
@@ -114,18 +114,19 @@ impl Probes {
     /// Goes on with a check.
     pub(crate) fn advance(&mut self, role: Role) -> Option<Verdict> {
         let entry = self.entries.iter_mut().find(|entry| entry.role == role)?;
-        let passed = entry.running.as_mut()?.advance()?;
+        let outcome = entry.running.as_mut()?.advance()?;
         let proves_nothing =
             matches!(entry.schedule.probe().check, Check::Tcp { port } if self.deaf == Some(port));
-        entry.finish(passed && !proves_nothing)
+        let deaf = || Err("no process of the app listens on its port".to_owned());
+        entry.finish(if proves_nothing { outcome.and_then(|()| deaf()) } else { outcome })
     }
 
     /// A child has ended; if it was a probe's program, its check has.
-    pub(crate) fn reaped(&mut self, pid: i32, passed: bool) -> Option<Verdict> {
+    pub(crate) fn reaped(&mut self, pid: i32, outcome: Outcome) -> Option<Verdict> {
         let is_it = |entry: &&mut Entry| {
             entry.running.as_ref().and_then(Running::pid).is_some_and(|own| own.as_raw_nonzero().get() == pid)
         };
-        self.entries.iter_mut().find(is_it)?.finish(passed)
+        self.entries.iter_mut().find(is_it)?.finish(outcome)
     }
 
     /// Starts what is due and ends what has had its time.
@@ -134,14 +135,15 @@ impl Probes {
         for entry in &mut self.entries {
             if let Some(running) = entry.running.as_ref().filter(|running| running.deadline <= now) {
                 running.cancel();
-                verdicts.extend(entry.finish(false));
+                let timeout = entry.schedule.probe().timeout.0;
+                verdicts.extend(entry.finish(Err(format!("it gave no answer within {timeout} ms"))));
             }
             if entry.running.is_none() && entry.schedule.next().is_some_and(|at| at <= now) {
                 let deadline = entry.schedule.begin(now);
                 let check = &entry.schedule.probe().check;
                 match Running::start(check, deadline, &self.env, self.cwd.as_deref()) {
                     Ok(running) => entry.running = Some(running),
-                    Err(_) => verdicts.extend(entry.finish(false)),
+                    Err(error) => verdicts.extend(entry.finish(Err(error.to_string()))),
                 }
             }
         }
@@ -150,8 +152,9 @@ impl Probes {
 }
 
 impl Entry {
-    fn finish(&mut self, passed: bool) -> Option<Verdict> {
+    fn finish(&mut self, outcome: Outcome) -> Option<Verdict> {
         self.running = None;
-        Some((self.role, self.schedule.result(passed)?))
+        self.schedule.result(outcome.is_ok())?;
+        Some((self.role, outcome))
     }
 }

@@ -7,6 +7,7 @@ use nodeapp_contract::config::Millis;
 use nodeapp_contract::status::{Heap, ProcessState};
 use rustix::process::{Pid, WaitOptions};
 
+use crate::check::Outcome;
 use crate::machine::{Cause, End, Event, Now, Phase};
 use crate::pages::View;
 use crate::probe::Role;
@@ -118,9 +119,15 @@ impl Supervisor {
     }
 
     /// A probe has come to another verdict.
-    pub(crate) fn probed(&mut self, role: Role, passed: bool) {
+    pub(crate) fn probed(&mut self, role: Role, outcome: Outcome) {
         let now = self.now();
-        say!("the {} probe {}", role.name(), if passed { "passes" } else { "fails" });
+        let passed = outcome.is_ok();
+        let wrong = outcome.err().unwrap_or_default();
+        if passed {
+            say!("the {} probe passes", role.name());
+        } else {
+            say!("the {} probe fails: {wrong}", role.name());
+        }
         match (role, passed) {
             (Role::Readiness, _) => self.readiness.probe(passed),
             (Role::Startup, true) => {
@@ -132,7 +139,7 @@ impl Supervisor {
             (Role::Liveness, false) if self.writes_snapshot() => self.probes.startup_passed(now),
             (Role::Startup | Role::Liveness, false) => {
                 let times = self.probes.threshold(role);
-                self.why = Some(format!("its {} probe failed {times} times in a row", role.name()));
+                self.why = Some(format!("its {} probe failed {times} times in a row: {wrong}", role.name()));
                 self.feed(Event::Restart(Cause::ProbeFailed));
             }
         }
@@ -180,7 +187,7 @@ impl Supervisor {
                     self.ask_the_rest();
                 }
             } else if let Some((role, passed)) =
-                self.probes.reaped(pid.as_raw_nonzero().get(), status.exit_status() == Some(0))
+                self.probes.reaped(pid.as_raw_nonzero().get(), program(status))
             {
                 self.probed(role, passed);
             }
@@ -250,5 +257,15 @@ impl Supervisor {
         };
         debug_assert!(status.state != ProcessState::Online || status.pid.is_some());
         status
+    }
+}
+
+/// What the end of a probe's program says.
+fn program(status: rustix::process::WaitStatus) -> Outcome {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(format!("its program ended with exit code {code}")),
+        (None, Some(signal)) => Err(format!("its program was killed by signal {signal}")),
+        (None, None) => Err("its program ended".to_owned()),
     }
 }

@@ -143,3 +143,42 @@ fn a_tcp_probe_does_not_pass_for_a_socket_that_only_the_runner_holds() {
         "the kernel does take them"
     );
 }
+
+#[test]
+fn a_grpc_probe_asks_a_real_server_and_tells_what_is_wrong() {
+    if !has_node() {
+        return;
+    }
+    let Some(setup) = Setup::npm_app("grpc", "server.cjs") else { return };
+    let readiness = probe(&json!({"grpc": {"port": setup.port, "service": "shop.Cart"}}));
+    let runner = setup.with("readiness", json!({"probe": readiness})).start().ready();
+    Runner::kill(runner.app_pid(), "USR2");
+    runner.wait_for("unready", || runner.page("/ready").filter(|(code, _)| *code == 503));
+    let told = "the readiness probe fails: the service is NOT_SERVING";
+    runner.wait_for("the reason", || runner.output("stderr").contains(told).then_some(()));
+    Runner::kill(runner.app_pid(), "USR2");
+    runner.wait_ready();
+}
+
+#[test]
+fn a_grpc_probe_of_a_server_without_health_or_without_grpc_says_so() {
+    if !has_node() {
+        return;
+    }
+    let Some(setup) = Setup::npm_app("grpc", "server.cjs") else { return };
+    let script = setup.dir.path().join("project/server.cjs");
+    let mut whole = probe(&json!({"grpc": {"port": setup.port}}));
+    // A probe that fails already tells no other reason.
+    whole["initialDelay"] = json!(3_000);
+    let mute = json!({"script": {"script": script, "args": ["mute"]}});
+    let runner = setup.with("readiness", json!({"probe": whole})).with("launch", mute).start();
+    let told = "the readiness probe fails: the server answers with gRPC status 12 (UNIMPLEMENTED)";
+    runner.wait_for("the reason", || runner.output("stderr").contains(told).then_some(()));
+
+    let setup = Setup::script(SWITCHED);
+    let mut whole = probe(&json!({"grpc": {"port": setup.port}}));
+    whole["initialDelay"] = json!(3_000);
+    let runner = setup.with("readiness", json!({"probe": whole})).start();
+    let told = "the readiness probe fails: the server speaks no HTTP/2";
+    runner.wait_for("the reason", || runner.output("stderr").contains(told).then_some(()));
+}

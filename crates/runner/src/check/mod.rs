@@ -1,6 +1,8 @@
 //! One check of an app: a connection, a request or a program.
 
-use std::fmt::Write as _;
+mod grpc;
+mod http;
+
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
@@ -17,15 +19,39 @@ use crate::launch;
 use crate::machine::Now;
 use crate::settings::Env;
 
-/// The status line fits in here; more is not read.
-const MAX_HEAD: usize = 1024;
+/// What a check has found: passed, or what is wrong.
+pub(crate) type Outcome = Result<(), String>;
+
+/// Bytes read at once.
+const CHUNK: usize = 1024;
+
+/// What is read of an answer, by its protocol.
+#[derive(Debug)]
+enum Answer {
+    Http(Vec<u8>),
+    Grpc(grpc::Answer),
+}
+
+impl Answer {
+    /// Takes what was read and puts what has to be sent into `out`; the outcome
+    /// once there is one.
+    fn take(&mut self, read: &[u8], out: &mut Vec<u8>) -> Option<Outcome> {
+        match self {
+            Self::Http(head) => {
+                head.extend_from_slice(read);
+                http::verdict(head)
+            }
+            Self::Grpc(answer) => answer.take(read, out),
+        }
+    }
+}
 
 #[derive(Debug)]
 enum Kind {
     /// Waits for the connection; then sends the request, if there is one.
-    Connecting { socket: OwnedFd, request: Option<Vec<u8>> },
-    /// Waits for the status line.
-    Reading { socket: OwnedFd, head: Vec<u8> },
+    Connecting { socket: OwnedFd, request: Option<(Vec<u8>, Answer)> },
+    /// Waits for the answer.
+    Reading { socket: OwnedFd, answer: Answer },
     /// Waits for the end of a program.
     Program { pid: Pid },
 }
@@ -43,9 +69,14 @@ impl Running {
         let kind = match check {
             Check::Tcp { port } => Kind::Connecting { socket: connect(*port)?, request: None },
             Check::Http { port, path, headers } => {
-                Kind::Connecting { socket: connect(*port)?, request: Some(request(*port, path, headers)) }
+                let request = http::request(*port, path, headers);
+                Kind::Connecting { socket: connect(*port)?, request: Some((request, Answer::Http(vec![]))) }
             }
-            Check::Grpc { .. } => return Err(io::ErrorKind::Unsupported.into()),
+            Check::Grpc { port, service } => {
+                let answer = Answer::Grpc(grpc::Answer::default());
+                let request = Some((grpc::request(*port, service), answer));
+                Kind::Connecting { socket: connect(*port)?, request }
+            }
             Check::Exec { argv } => Kind::Program { pid: execute(argv, env, cwd)? },
         };
         Ok(Self { kind, deadline })
@@ -68,34 +99,33 @@ impl Running {
         }
     }
 
-    /// Goes on; the result once there is one.
-    pub(crate) fn advance(&mut self) -> Option<bool> {
+    /// Goes on; the outcome once there is one.
+    pub(crate) fn advance(&mut self) -> Option<Outcome> {
         match &mut self.kind {
             Kind::Connecting { socket, request } => {
                 match sockopt::socket_error(&*socket) {
                     Ok(Ok(())) => {}
-                    Ok(Err(_)) | Err(_) => return Some(false),
+                    Ok(Err(error)) | Err(error) => return Some(Err(in_words(error))),
                 }
-                let Some(request) = request else { return Some(true) };
-                // It fits into an empty socket buffer at once.
-                match rustix::net::send(&*socket, request, rustix::net::SendFlags::NOSIGNAL) {
-                    Ok(sent) if sent == request.len() => {}
-                    _ => return Some(false),
+                let Some((request, answer)) = request.take() else { return Some(Ok(())) };
+                if let Err(problem) = send(socket, &request) {
+                    return Some(Err(problem));
                 }
                 let socket = socket.try_clone().ok();
-                self.kind = Kind::Reading { socket: socket?, head: vec![] };
+                self.kind = Kind::Reading { socket: socket?, answer };
                 None
             }
-            Kind::Reading { socket, head } => {
-                let mut chunk = [0_u8; MAX_HEAD];
+            Kind::Reading { socket, answer } => {
+                let mut chunk = [0_u8; CHUNK];
                 match rustix::io::read(&*socket, &mut chunk) {
-                    Ok(0) => Some(false),
+                    Ok(0) => Some(Err("the app closed the connection without an answer".to_owned())),
                     Ok(n) => {
-                        head.extend_from_slice(&chunk[..n]);
-                        verdict(head)
+                        let mut out = vec![];
+                        let outcome = answer.take(&chunk[..n], &mut out);
+                        outcome.or_else(|| send(socket, &out).err().map(Err))
                     }
                     Err(Errno::AGAIN | Errno::INTR) => None,
-                    Err(_) => Some(false),
+                    Err(error) => Some(Err(in_words(error))),
                 }
             }
             Kind::Program { .. } => None,
@@ -120,33 +150,20 @@ fn connect(port: u16) -> io::Result<OwnedFd> {
     }
 }
 
-fn request(port: u16, path: &str, headers: &[(String, String)]) -> Vec<u8> {
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    let mut text = format!("GET {slash}{path} HTTP/1.1\r\n");
-    let given = |wanted: &str| headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
-    if !given("host") {
-        let _ = write!(text, "Host: localhost:{port}\r\n");
+/// It fits into an empty socket buffer at once.
+fn send(socket: &OwnedFd, bytes: &[u8]) -> Outcome {
+    match rustix::net::send(socket, bytes, rustix::net::SendFlags::NOSIGNAL) {
+        Ok(sent) if sent == bytes.len() => Ok(()),
+        Ok(_) => Err("the app reads nothing".to_owned()),
+        Err(error) => Err(in_words(error)),
     }
-    if !given("user-agent") {
-        text.push_str("User-Agent: nodeapp-runner\r\n");
-    }
-    for (name, value) in headers {
-        let _ = write!(text, "{name}: {value}\r\n");
-    }
-    text.push_str("Connection: close\r\n\r\n");
-    text.into_bytes()
 }
 
-/// 200 to 399 is a success, as for the kubelet.
-fn verdict(head: &[u8]) -> Option<bool> {
-    let mut headers = [httparse::EMPTY_HEADER; 0];
-    let mut response = httparse::Response::new(&mut headers);
-    // It stops at the first header for want of room, which is far enough.
-    let _ = response.parse(head);
-    match response.code {
-        Some(code) => Some((200..400).contains(&code)),
-        None if head.len() >= MAX_HEAD || head.contains(&b'\n') => Some(false),
-        None => None,
+fn in_words(error: Errno) -> String {
+    match error {
+        Errno::CONNREFUSED => "nothing listens on its port".to_owned(),
+        Errno::CONNRESET | Errno::PIPE => "the app reset the connection".to_owned(),
+        error => io::Error::from(error).to_string(),
     }
 }
 
@@ -171,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    fn finish(running: &mut Running) -> bool {
+    fn finish(running: &mut Running) -> Outcome {
         loop {
             let (socket, write) = running.socket().unwrap();
             let flags = if write { rustix::event::PollFlags::OUT } else { rustix::event::PollFlags::IN };
@@ -191,14 +208,18 @@ mod tests {
     fn tcp_passes_if_somebody_accepts() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(finish(&mut start(&Check::Tcp { port }).unwrap()));
+        assert_eq!(finish(&mut start(&Check::Tcp { port }).unwrap()), Ok(()));
         drop(listener);
-        assert!(!start(&Check::Tcp { port }).is_ok_and(|mut running| finish(&mut running)));
+        let refused = finish(&mut start(&Check::Tcp { port }).unwrap());
+        assert_eq!(refused, Err("nothing listens on its port".to_owned()));
     }
 
     #[test]
     fn http_is_judged_by_its_status_and_sends_what_it_is_told() {
-        for (status, passes) in [("200 OK", true), ("302 Found", true), ("404 No", false), ("503 x", false)] {
+        let told = |status: &str| Err(format!("it answers with status {status}"));
+        for (status, outcome) in
+            [("200 OK", Ok(())), ("302 Found", Ok(())), ("404 No", told("404")), ("503 x", told("503"))]
+        {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();
             let server = std::thread::spawn(move || {
@@ -210,18 +231,10 @@ mod tests {
             });
             let headers = vec![("X-Probe".to_owned(), "1".to_owned())];
             let check = Check::Http { port, path: "/health?x=1".into(), headers };
-            assert_eq!(finish(&mut start(&check).unwrap()), passes, "{status}");
+            assert_eq!(finish(&mut start(&check).unwrap()), outcome, "{status}");
             let request = server.join().unwrap();
             assert!(request.starts_with("GET /health?x=1 HTTP/1.1\r\nHost: localhost:"), "{request}");
             assert!(request.contains("\r\nX-Probe: 1\r\n"), "{request}");
         }
-    }
-
-    #[test]
-    fn a_status_line_may_come_in_pieces_and_garbage_fails() {
-        assert_eq!(verdict(b"HTTP/1.1 20"), None);
-        assert_eq!(verdict(b"HTTP/1.1 204 No Content\r\nServer: x\r\n"), Some(true));
-        assert_eq!(verdict(b"SSH-2.0-OpenSSH\r\n"), Some(false));
-        assert_eq!(verdict(&[b'x'; MAX_HEAD]), Some(false));
     }
 }
