@@ -30,7 +30,7 @@ pub(crate) fn has_node() -> bool {
     found
 }
 
-fn node_path() -> String {
+pub(crate) fn node_path() -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     std::env::var("NODEAPP_TEST_NODE").map_or(path.clone(), |dir| format!("{dir}:{path}"))
 }

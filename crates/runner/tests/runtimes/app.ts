@@ -1,0 +1,8 @@
+enum Kind { Ready = 'ready' }
+
+const answer = async (): Promise<string> => process.argv.slice(2).join(' ');
+
+process.on('SIGINT', () => process.exit(5));
+setInterval(() => {}, 1e6);
+console.log(await answer());
+process.send?.(Kind.Ready);
