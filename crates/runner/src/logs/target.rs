@@ -60,6 +60,10 @@ impl Target {
         let written = if self.waiting.is_empty() { self.try_write(bytes) } else { 0 };
         let rest = &bytes[written..];
         if self.waiting() + rest.len() <= MAX_WAITING {
+            // A reader that is slow but never late would let it grow for ever.
+            if self.written >= KEPT {
+                self.waiting.drain(..std::mem::take(&mut self.written));
+            }
             self.waiting.extend_from_slice(rest);
         } else {
             self.dropped += rest.len() as u64;
@@ -124,5 +128,45 @@ fn inherited(kind: Kind) -> BorrowedFd<'static> {
     match kind {
         Kind::Out => rustix::stdio::stdout(),
         Kind::Error => rustix::stdio::stderr(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_always_leaves_something_gets_all_and_takes_no_more_memory() {
+        let (read, write) = pipe_with(PipeFlags::NONBLOCK).unwrap();
+        let mut target = Target {
+            kind: Kind::Out,
+            own: Some(write),
+            most: usize::MAX,
+            waiting: vec![],
+            written: 0,
+            dropped: 0,
+        };
+        let pieces = (0..2_000_u32).map(|number| number.to_le_bytes().repeat(4_096));
+        let (mut seen, mut buffer, mut total) = (vec![], vec![0; 16_384], vec![]);
+        for piece in pieces {
+            target.offer(&piece);
+            total.extend_from_slice(&piece);
+            // More is always waiting than what is taken.
+            if target.waiting() > 200_000 {
+                let n = rustix::io::read(&read, &mut buffer).unwrap();
+                seen.extend_from_slice(&buffer[..n]);
+                target.write();
+            }
+            assert!(target.waiting.capacity() <= 1_000_000, "{} bytes", target.waiting.capacity());
+        }
+        while target.waiting() > 0 || seen.len() < total.len() {
+            let n = rustix::io::read(&read, &mut buffer).unwrap();
+            seen.extend_from_slice(&buffer[..n]);
+            target.write();
+        }
+        assert!(seen == total, "{} bytes of {}", seen.len(), total.len());
+        assert_eq!(target.dropped, 0);
     }
 }
