@@ -1,6 +1,7 @@
 // --- listening ---------------------------------------------------------------
 
 const LET_GO_MS = 500;
+const released = [];
 
 function watchListening(served, drain, channel, pools) {
   const net = require('node:net');
@@ -15,7 +16,7 @@ function watchListening(served, drain, channel, pools) {
     } catch {
       chosen = {};
     }
-    if (this.listening === false) onceListening(this, served, drain, channel, pools, chosen);
+    if (this.listening === false) guarded(onceListening)(this, served, drain, channel, pools, chosen);
     if (chosen.letGo) return letGo(channel, this, () => plainListen.apply(this, args));
     if (!chosen.pool) return plainListen.apply(this, args);
     const [options, callback] = normalized;
@@ -51,7 +52,9 @@ function letGo(channel, server, listen) {
   };
   // It keeps the process alive, as listening would.
   const late = setTimeout(begin, LET_GO_MS);
-  channel.onOrder('released', begin);
+  // Each request gets one answer, in order.
+  released.push(begin);
+  channel.onOrder('released', () => released.shift()?.());
   channel.send({ t: 'release' });
   return server;
 }
