@@ -232,11 +232,10 @@ fn requests_that_clients_give_up_leave_nothing_behind() {
                 }
             }
         }
-        runner.wait_for("all of them forgotten", || runner.status()?.in_flight.filter(|count| *count == 0));
     };
     give_up(500);
     let before = heap();
     give_up(4_000);
-    let grown = heap() - before;
-    assert!(grown < 1_500_000, "{grown} bytes are left of 8000 requests");
+    // What clients gave up is noticed with the next report, after a second at most.
+    runner.wait_for("a heap as before", || (heap() - before < 1_500_000).then_some(()));
 }
