@@ -64,7 +64,7 @@ pub(crate) enum Message {
     Profiled { path: String, error: Option<String> },
 }
 
-/// All fields of all messages: read so, it takes a tenth of the code that an enum
+/// All fields of all messages: read so, it takes about half the code that an enum
 /// with its type in a field does, and the runner is to be small.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
