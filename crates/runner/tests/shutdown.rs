@@ -58,8 +58,10 @@ fn where_the_channel_is_closed_the_signal_comes_at_once() {
     }
     let source = "process.on('SIGINT', () => process.exit(9)); setInterval(() => {}, 1e6);
                   process.on('message', () => process.exit(5));
+                  process.on('disconnect', () => console.log('closed'));
                   process.send('ready', () => process.disconnect());";
     let mut runner = worker(source, &BY_MESSAGE());
+    runner.wait_for("the channel to be closed", || runner.output("stdout").contains("closed").then_some(()));
     assert_eq!(runner.stop().code(), Some(9), "{}", runner.output("stderr"));
     assert!(runner.output("stderr").contains("no IPC channel"), "{}", runner.output("stderr"));
 }
