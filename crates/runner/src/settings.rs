@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use nodeapp_contract::config::Launch;
 use nodeapp_contract::{RUNNER_PORT, RunnerConfig, env, paths};
 
+use crate::say::say;
 use crate::signals;
 
 /// Environment as the runner found it.
@@ -93,10 +94,31 @@ pub(crate) fn config(vars: &Env) -> Result<RunnerConfig, String> {
         )
     })?;
     let text = text.to_str().ok_or_else(|| format!("{} is not UTF-8", env::CONFIG))?;
-    let config: RunnerConfig =
-        serde_json::from_str(text).map_err(|error| format!("{} cannot be read: {error}", env::CONFIG))?;
+    let (config, unknown) = read(text).map_err(|error| format!("{} cannot be read: {error}", env::CONFIG))?;
+    if !unknown.is_empty() {
+        say!(
+            "the configuration is of a newer operator; this runner knows nothing of {}, and leaves it out",
+            unknown.join(", ")
+        );
+    }
     check(&config).map_err(|problem| format!("{}: {problem}", env::CONFIG))?;
     Ok(config)
+}
+
+/// So many unknown fields are told by name.
+const MOST_TOLD: usize = 20;
+
+/// Reads the text; also the paths of fields that are not known here.
+fn read(text: &str) -> Result<(RunnerConfig, Vec<String>), serde_json::Error> {
+    let mut unknown = vec![];
+    let mut json = serde_json::Deserializer::from_str(text);
+    let config = serde_ignored::deserialize(&mut json, |path| {
+        if unknown.len() < MOST_TOLD {
+            unknown.push(path.to_string());
+        }
+    })?;
+    json.end()?;
+    Ok((config, unknown))
 }
 
 fn check(config: &RunnerConfig) -> Result<(), String> {
@@ -126,7 +148,7 @@ fn check(config: &RunnerConfig) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Result<RunnerConfig, String> {
+    fn from_env(json: &str) -> Result<RunnerConfig, String> {
         config(&Env::from([(env::CONFIG.into(), json.into())]))
     }
 
@@ -142,8 +164,37 @@ mod tests {
             (r#"{"name":"w","launch":{"command":{"argv":["a"]}},"stop":{"killSignal":"INT"}}"#, "SIGINT"),
             (r#"{"name":"w","launch":{"command":{"argv":["a"]}},"port":0}"#, "port is 0"),
         ] {
-            let problem = read(json).unwrap_err();
+            let problem = from_env(json).unwrap_err();
             assert!(problem.contains(part), "{json}: {problem}");
+        }
+    }
+
+    #[test]
+    fn fields_of_a_newer_operator_are_named_and_those_of_an_older_one_get_defaults() {
+        let json = r#"{"name":"w","launch":{"script":{"script":"a.js","sandbox":{"b":1}}},
+                       "stop":{"treekill":true,"vote":"all"},"teleport":[1]}"#;
+        let (config, unknown) = read(json).unwrap();
+        assert_eq!(unknown, ["launch.sandbox", "stop.vote", "teleport"]);
+        assert_eq!(config.stop, nodeapp_contract::config::StopPolicy::default());
+        let whole = serde_json::to_string(&config).unwrap();
+        assert_eq!(read(&whole).unwrap(), (config, vec![]));
+        let many: Vec<String> = (0..100).map(|n| format!(r#","x{n}":1"#)).collect();
+        let text = format!(r#"{{"name":"w","launch":{{"command":{{"argv":["a"]}}}}{}}}"#, many.concat());
+        assert_eq!(read(&text).unwrap().1.len(), MOST_TOLD);
+        assert!(read(&format!("{whole} x")).is_err(), "something follows");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,200}", cut in 0_usize..400) {
+            let _ = read(&text);
+            let whole = r#"{"name":"w","launch":{"script":{"script":"a.js"}},"stop":{"killSignal":"SIGINT"},
+                            "restart":{"stopExitCodes":[1,2]},"log":{"format":"json"},"port":3000}"#;
+            let cut = cut.min(whole.len());
+            let broken = format!("{}{text}{}", &whole[..cut], &whole[cut..]);
+            if let Ok((config, _)) = read(&broken) {
+                let _ = check(&config);
+            }
         }
     }
 

@@ -227,10 +227,11 @@ fn verdicts(findings: Findings<'_>, situation: &Situation) -> [Verdict; 5] {
         (None, false) if matches!(rollout, Rollout::Stuck | Rollout::Paused) => rollout_reason,
         (None, false) => Reason::Settled,
     };
+    let progress_message = hindrance.as_ref().map_or(&situation.message, |hindrance| &hindrance.message);
     [
         ready,
         verdict(ConditionType::Available, available, available_reason, &situation.message),
-        verdict(ConditionType::Progressing, progressing, progress_reason, &situation.message),
+        verdict(ConditionType::Progressing, progressing, progress_reason, progress_message),
         degraded,
         valid,
     ]

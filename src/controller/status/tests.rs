@@ -216,6 +216,11 @@ fn an_invalid_spec_says_what_is_wrong_and_that_what_runs_still_serves() {
     assert_eq!(of(&status, ConditionType::Available), ("True", "InstancesAvailable"));
     assert_eq!(of(&status, ConditionType::Degraded), ("False", "Healthy"));
     assert_eq!((status.observed_generation, status.ready_replicas), (Some(8), 2));
+    let message = |type_: ConditionType| {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == type_.name());
+        condition.unwrap().message.as_str()
+    };
+    assert_eq!(message(ConditionType::Progressing), message(ConditionType::Valid), "the reason's message");
     assert_eq!(status.revision, previous.revision, "that is what runs");
 }
 

@@ -89,10 +89,10 @@ fn field(block: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 fn varint(bytes: &mut Vec<u8>, mut number: usize) {
     while number > 0x7f {
-        bytes.push((number & 0x7f) as u8 | 0x80);
+        bytes.push((number.to_le_bytes()[0] & 0x7f) | 0x80);
         number >>= 7;
     }
-    bytes.push((number & 0x7f) as u8);
+    bytes.push(number.to_le_bytes()[0] & 0x7f);
 }
 
 /// What has come of the answer.
