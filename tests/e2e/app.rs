@@ -80,6 +80,12 @@ impl App {
     }
 }
 
+/// Answer of `nodeapp-runner ctl` in a pod.
+pub(crate) async fn ctl(namespace: &Namespace, pod: &str, words: &[&str]) -> Result<String> {
+    let call = [&["/nodeapp/bin/nodeapp-runner", "ctl"], words].concat();
+    namespace.exec(pod, &call).await
+}
+
 /// Whether the newest spec of an app runs, in pods and in status.
 pub(crate) async fn settled(namespace: &Namespace, app: &str, count: usize) -> Result<Vec<String>> {
     let object = namespace.get("NodeApp", app).await?;

@@ -5,8 +5,11 @@
 mod app;
 mod bad_images;
 mod children;
+mod control;
 mod crash;
+mod endings;
 mod example;
+mod launch;
 mod log_files;
 mod memory;
 mod node_versions;

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use nodeapp_testkit::{Load, LoadPlan};
 use serde_json::json;
 
-use crate::app::{App, PORT, SOON};
+use crate::app::{App, PORT, SOON, ctl};
 use crate::{e2e, e2e_alone};
 
 #[test]
@@ -75,6 +75,31 @@ fn without_wait_ready_an_app_is_ready_when_it_listens() {
         shop.apply(&namespace).await?;
         let pods = shop.ready(&namespace, 1).await?;
         ensure!(namespace.logs(&pods[0]).await?.contains("listens on"), "ready before it listened");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_grpc_probe_takes_traffic_away_and_gives_it_back() {
+    e2e(|namespace| async move {
+        let probe = json!({"grpc": {}, "period": "500ms", "timeout": "2s", "failureThreshold": 1});
+        let shop = App::serving(&namespace, "shop", "grpc-health.js")?
+            .with(&json!({"probes": {"readiness": probe}}));
+        shop.apply(&namespace).await?;
+        let pods = shop.ready(&namespace, 1).await?;
+        ctl(&namespace, &pods[0], &["signal", "SIGUSR2"]).await?;
+        let unready = async || {
+            let ready = namespace.ready_pods("shop").await?;
+            ensure!(ready.is_empty(), "{ready:?}");
+            let log = namespace.logs(&pods[0]).await?;
+            ensure!(log.contains("the readiness probe fails: the service is NOT_SERVING"), "{log}");
+            Ok(())
+        };
+        namespace.eventually("the pod is unready, and the log says why", SOON, unready).await?;
+        ctl(&namespace, &pods[0], &["signal", "SIGUSR2"]).await?;
+        ensure!(shop.ready(&namespace, 1).await? == pods, "another pod");
+        let status = shop.runner(&namespace).await?;
+        ensure!(status["restarts"] == 0, "{status}");
         Ok(())
     });
 }

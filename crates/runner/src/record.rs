@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// The kubelet cuts a termination message off after 4096 bytes, and a JSON that
 /// is cut off is none.
+const MAX_JSON: usize = 4_096;
+/// Of these, what a message without escapes may have.
 const MAX_MESSAGE: usize = 3_000;
 
 /// Counters that survive a restart of the container.
@@ -59,13 +61,20 @@ impl Record {
 /// Writes the termination message; outside a pod there may be no such file.
 pub(crate) fn termination_message(path: &Path, exit: &LastExit) {
     let mut exit = exit.clone();
-    if exit.message.len() > MAX_MESSAGE {
-        let cut = (0..=MAX_MESSAGE).rev().find(|at| exit.message.is_char_boundary(*at)).unwrap_or(0);
-        exit.message.truncate(cut);
-    }
+    let mut room = MAX_MESSAGE;
+    let json = loop {
+        let cut = (0..=room.min(exit.message.len())).rev().find(|at| exit.message.is_char_boundary(*at));
+        exit.message.truncate(cut.unwrap_or(0));
+        let json = serde_json::to_vec(&exit);
+        if json.as_ref().is_ok_and(|json| json.len() >= MAX_JSON) && room > 0 {
+            room /= 2;
+        } else {
+            break json;
+        }
+    };
     // Not created anew: in a pod this is a mounted file.
     let file = fs::OpenOptions::new().write(true).create(true).truncate(true).open(path);
-    if let (Ok(mut file), Ok(json)) = (file, serde_json::to_vec(&exit)) {
+    if let (Ok(mut file), Ok(json)) = (file, json) {
         let _ = file.write_all(&json);
     }
 }
@@ -97,17 +106,19 @@ mod tests {
     fn the_termination_message_is_json_however_long_the_reason_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("termination-log");
-        let exit = LastExit {
-            code: Some(1),
-            signal: None,
-            reason: ExitReason::Crash,
-            message: "ä".repeat(5_000),
-            at: Millis(1),
-        };
-        termination_message(&path, &exit);
-        let bytes = fs::read(&path).unwrap();
-        assert!(bytes.len() < 4_096);
-        let read: LastExit = serde_json::from_slice(&bytes).unwrap();
-        assert!(read.message.starts_with("ää"));
+        for what in ["ä", "\"", "\u{1}"] {
+            let exit = LastExit {
+                code: Some(1),
+                signal: None,
+                reason: ExitReason::Crash,
+                message: what.repeat(5_000),
+                at: Millis(1),
+            };
+            termination_message(&path, &exit);
+            let bytes = fs::read(&path).unwrap();
+            assert!(bytes.len() < 4_096, "{} bytes", bytes.len());
+            let read: LastExit = serde_json::from_slice(&bytes).unwrap();
+            assert!(read.message.starts_with(&what.repeat(300)), "{}", read.message);
+        }
     }
 }

@@ -8,9 +8,10 @@ const PIPE_BUF: usize = 4_096;
 /// How long a reader may keep the runner waiting before the line is dropped.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Writes `nodeapp-runner: <text>`. What nobody takes is dropped: the runner has
+/// Writes `nodeapp-runner: <text>` as one line, whatever is in it. What nobody takes is dropped: the runner has
 /// other things to do than to wait for whoever reads the container's output.
 pub(crate) fn line(text: &str) {
+    let text = text.replace(char::is_control, " ");
     let room = PIPE_BUF - PREFIX.len() - 1;
     let end = (0..=room.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let line = format!("{PREFIX}{}\n", &text[..end]);
