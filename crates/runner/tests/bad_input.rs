@@ -14,7 +14,7 @@ use support::{Runner, Setup, has_node};
 
 /// What the runner may ever have had in memory while an app does everything at
 /// once, in KiB: all its bounds together on top of what a build for tests takes.
-const MOST_MEMORY: u64 = 24 * 1024;
+const MOST_MEMORY: u64 = 16 * 1024;
 
 fn peak_memory(runner: &Runner) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", runner.pid())).unwrap();
@@ -72,7 +72,8 @@ fn an_app_that_does_all_of_it_at_once_leaves_the_runner_small_and_ends_in_time()
     assert!(status.restarts == 0 && status.rss > Some(150 << 20), "the whole tree counts: {status:?}");
     assert!(runner.command("ctl status").output().unwrap().status.success());
     let peak = peak_memory(&runner);
-    assert!(peak < MOST_MEMORY, "the runner needed {peak} KiB");
+    println!("the runner needed {peak} KiB");
+    assert!(peak < MOST_MEMORY);
     assert_eq!(runner.stop().code(), Some(137));
     assert_eq!(processes(&nap), 0, "some live on");
 }
