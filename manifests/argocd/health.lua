@@ -28,6 +28,9 @@ end
 if is("Degraded", "True") then
   return says("Degraded", "Degraded")
 end
+if conditions.Ready ~= nil and conditions.Ready.reason == "RolloutPaused" then
+  return says("Suspended", "Ready")
+end
 if is("Ready", "True") then
   if conditions.Ready.reason == "Stopped" then
     return says("Suspended", "Ready")

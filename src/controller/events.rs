@@ -61,18 +61,18 @@ pub fn between(previous: &NodeAppStatus, current: &NodeAppStatus) -> Vec<Note> {
             notes.push(Note { warning, reason: now.reason, text: now.message });
         }
     }
-    if let Some(note) = restarted_by_spec(previous, current) {
+    if let Some(note) = another_template(previous, current) {
         notes.insert(0, note);
     }
     notes
 }
 
-fn restarted_by_spec(previous: &NodeAppStatus, current: &NodeAppStatus) -> Option<Note> {
+fn another_template(previous: &NodeAppStatus, current: &NodeAppStatus) -> Option<Note> {
     let (before, now) = (previous.revision.as_ref()?, current.revision.as_ref()?);
     (before != now).then(|| Note {
         warning: false,
         reason: "RevisionChanged".to_owned(),
-        text: format!("the spec now gives the pod template of {now}; before, it was {before}"),
+        text: format!("pods are now made from the template of {now}; before, it was {before}"),
     })
 }
 
@@ -228,6 +228,15 @@ mod tests {
         assert_eq!(reasons(&before, &after), [(false, "AllInstancesReady".to_owned())]);
         let stuck = status(&[(ConditionType::Degraded, "True", Reason::RolloutStuck, "stuck")]);
         assert_eq!(reasons(&after, &stuck), [(true, "RolloutStuck".to_owned())]);
+    }
+
+    #[test]
+    fn a_rollback_is_not_told_as_a_change_of_the_spec() {
+        let before = NodeAppStatus { revision: Some("cart-2".into()), ..NodeAppStatus::default() };
+        let back = NodeAppStatus { revision: Some("cart-1".into()), ..NodeAppStatus::default() };
+        let notes = between(&before, &back);
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].text.contains("cart-1") && !notes[0].text.contains("spec"), "{}", notes[0].text);
     }
 
     proptest! {

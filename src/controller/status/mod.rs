@@ -99,7 +99,7 @@ pub fn compute(
     if let Findings::Applied(children) = findings {
         status.revision = Some(children.running.clone());
         let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
-        let history = rollback::judge(History::of(previous), wanted, &children.running, &situation);
+        let history = rollback::judge(app, History::of(previous), wanted, &children.running, &situation);
         (status.stable_revision, status.failed_revision) = (history.stable, history.failed);
         status.runner_image = runner_image(&children.revision);
         status.url = children.service.as_ref().and_then(url);
@@ -142,7 +142,7 @@ pub fn good_for(
     findings: Findings<'_>,
     now: Timestamp,
 ) -> Option<Duration> {
-    if rollback::is_due(app, status) {
+    if matches!(findings, Findings::Applied(_)) && rollback::is_due(app, status) {
         return Some(AT_ONCE);
     }
     let until = scaling_until(status, findings.deployment())?.duration_since(now);

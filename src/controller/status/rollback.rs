@@ -5,8 +5,17 @@ use crate::controller::desired::{Applied, Children, History};
 use crate::crd::{NodeApp, NodeAppStatus};
 
 /// What is known of rollouts, after a look at this one.
-pub(super) fn judge(before: History, wanted: &str, running: &str, situation: &Situation) -> History {
+pub(super) fn judge(
+    app: &NodeApp,
+    before: History,
+    wanted: &str,
+    running: &str,
+    situation: &Situation,
+) -> History {
     let History { stable, failed } = before;
+    // It was to be taken back, and is not: the way back is gone.
+    let no_way_back = is_asked_for(app) && running == wanted && failed.as_deref() == Some(wanted);
+    let stable = stable.filter(|stable| !no_way_back || stable == wanted);
     // Another spec is another attempt.
     let mut failed = failed.filter(|failed| failed == wanted);
     match situation.rollout {
@@ -24,9 +33,15 @@ pub(super) fn judge(before: History, wanted: &str, running: &str, situation: &Si
 
 /// Whether the template that runs is to be replaced by the last good one.
 pub(super) fn is_due(app: &NodeApp, status: &NodeAppStatus) -> bool {
-    let asked_for = app.spec.rollout.as_ref().and_then(|rollout| rollout.auto_rollback).unwrap_or(false);
     let another = status.stable_revision.is_some() && status.stable_revision != status.revision;
-    asked_for && another && status.failed_revision.is_some() && status.failed_revision == status.revision
+    is_asked_for(app)
+        && another
+        && status.failed_revision.is_some()
+        && status.failed_revision == status.revision
+}
+
+fn is_asked_for(app: &NodeApp) -> bool {
+    app.spec.rollout.as_ref().and_then(|rollout| rollout.auto_rollback).unwrap_or(false)
 }
 
 /// What is told of a rollout that was taken back.

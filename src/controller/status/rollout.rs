@@ -89,9 +89,9 @@ impl Situation {
         if self.existing == self.wanted && self.updated == self.wanted && self.available == self.wanted {
             return Rollout::Settled;
         }
-        if deployment.spec.as_ref().is_some_and(|spec| spec.paused == Some(true))
-            && self.updated < self.existing
-        {
+        let paused = deployment.spec.as_ref().is_some_and(|spec| spec.paused == Some(true));
+        // One that was paused from its birth has no pods at all.
+        if paused && (self.updated < self.existing || self.existing == 0) {
             return Rollout::Paused;
         }
         let holds = |type_: &str, status: &str| {
@@ -103,8 +103,10 @@ impl Situation {
         if holds("Progressing", "False") {
             return Rollout::Stuck;
         }
-        let rolled = condition(deployment, "Progressing")
-            .is_some_and(|condition| condition.reason.as_deref() == Some("NewReplicaSetAvailable"));
+        // Of a paused one the condition tells nothing but the pause.
+        let rolled = paused
+            || condition(deployment, "Progressing")
+                .is_some_and(|condition| condition.reason.as_deref() == Some("NewReplicaSetAvailable"));
         match (rolled && self.existing == self.updated, due) {
             (false, _) => Rollout::Rolling,
             (true, true) if self.existing == self.wanted => Rollout::Lost,

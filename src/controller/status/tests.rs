@@ -48,6 +48,16 @@ fn carried_out(deployment: Deployment, previous: &NodeAppStatus, now: i64) -> No
 
 /// The same while the template of this revision runs.
 fn running(running: &str, deployment: Deployment, previous: &NodeAppStatus, now: i64) -> NodeAppStatus {
+    running_for(&app(7), running, deployment, previous, now)
+}
+
+fn running_for(
+    app: &NodeApp,
+    running: &str,
+    deployment: Deployment,
+    previous: &NodeAppStatus,
+    now: i64,
+) -> NodeAppStatus {
     let revision = serde_json::from_value(json!({
         "metadata": {"name": "cart-1"},
         "revision": 1,
@@ -56,7 +66,7 @@ fn running(running: &str, deployment: Deployment, previous: &NodeAppStatus, now:
     .unwrap();
     let children =
         Children::new(ServiceAccount::default(), revision, running.to_owned(), None, None, deployment);
-    compute(&app(7), previous, Findings::Applied(&children), at(now))
+    compute(app, previous, Findings::Applied(&children), at(now))
 }
 
 fn of(status: &NodeAppStatus, type_: ConditionType) -> (&str, &str) {
@@ -340,6 +350,56 @@ fn a_rollout_that_comes_after_all_has_not_failed() {
 fn a_stopped_app_is_no_proof_that_its_template_is_good() {
     let stopped = fresh(&Pods(0, 0, 0, 0), &[ROLLED]);
     assert_eq!(stopped.stable_revision, None);
+}
+
+#[test]
+fn a_way_back_that_is_gone_is_not_tried_for_ever() {
+    let asks = with_rollback(app(7));
+    let good = NodeAppStatus { stable_revision: Some("cart-0".into()), ..NodeAppStatus::default() };
+    let stuck = |previous: &NodeAppStatus, now| {
+        let pods = deployment(&Pods(2, 3, 1, 2), &[STUCK]);
+        running_for(&asks, "cart-1", pods, previous, now)
+    };
+    let failed = stuck(&good, 20);
+    assert!(rollback::is_due(&asks, &failed), "now it is to be taken back");
+    // The revision was deleted, so that the failed template runs on.
+    let left = stuck(&failed, 21);
+    assert_eq!((left.stable_revision.as_deref(), left.failed_revision.as_deref()), (None, Some("cart-1")));
+    assert!(!rollback::is_due(&asks, &left));
+    assert_eq!(stuck(&left, 22), left, "and it stays so, without a write");
+}
+
+#[test]
+fn nothing_is_taken_back_while_nothing_is_carried_out() {
+    let asks = with_rollback(app(7));
+    let good = NodeAppStatus { stable_revision: Some("cart-0".into()), ..NodeAppStatus::default() };
+    let stuck = running("cart-1", deployment(&Pods(2, 3, 1, 2), &[STUCK]), &good, 20);
+    for findings in
+        [Findings::Invalid(&Problems::default(), None), Findings::Paused(None), Findings::Taken(&[], None)]
+    {
+        assert_eq!(good_for(&asks, &stuck, findings, at(21)), None, "{findings:?}");
+    }
+}
+
+#[test]
+fn a_pause_that_holds_nothing_back_hides_no_lost_instance() {
+    let paused = |pods: &Pods| {
+        let mut paused = deployment(pods, &[("Progressing", "Unknown", "DeploymentPaused")]);
+        paused.spec.as_mut().unwrap().paused = Some(true);
+        paused
+    };
+    let ready = carried_out(paused(&Pods(2, 2, 2, 2)), &NodeAppStatus::default(), 0);
+    assert_eq!(of(&ready, ConditionType::Ready), ("True", "AllInstancesReady"));
+    let lost = carried_out(paused(&Pods(2, 2, 2, 1)), &ready, 60);
+    assert_eq!(of(&lost, ConditionType::Degraded), ("True", "InstancesUnavailable"));
+    let more = NodeAppStatus { observed_generation: Some(6), ..ready.clone() };
+    let more = carried_out(paused(&Pods(4, 4, 4, 2)), &more, 60);
+    assert_eq!(of(&more, ConditionType::Progressing), ("True", "Scaling"));
+    let waits = carried_out(paused(&Pods(2, 2, 0, 2)), &ready, 60);
+    assert_eq!(of(&waits, ConditionType::Ready), ("False", "RolloutPaused"));
+    let from_birth = carried_out(paused(&Pods(2, 0, 0, 0)), &NodeAppStatus::default(), 0);
+    assert_eq!(of(&from_birth, ConditionType::Progressing), ("False", "RolloutPaused"));
+    assert_eq!(argo_health(7, &from_birth).0, "Suspended");
 }
 
 #[test]
