@@ -10,7 +10,8 @@ use super::notation::{Delay, IntOrPercent};
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
     /// Instances that may exist beyond the wanted number meanwhile: a whole number, or a percentage
-    /// that is rounded up. Default 25% (PM2's reload: 1).
+    /// that is rounded up. Default 25% (PM2's reload: 2, or 1 of
+    /// two).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_surge: Option<IntOrPercent>,
     /// Instances that may be missing from the wanted number meanwhile: a whole number, or a
@@ -22,8 +23,8 @@ pub struct Rollout {
     #[schemars(range(min = 0, max = 86_400))]
     pub min_ready_seconds: Option<i32>,
     /// How long a rollout may go without progress before it counts as failed; old instances keep
-    /// running. A number with its unit ms, s, m or h, in whole seconds. Default listenTimeout and a
-    /// minute more.
+    /// running. A number with its unit ms, s, m or h, in whole seconds. Default listenTimeout,
+    /// minReadySeconds and a minute more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress_deadline: Option<Delay>,
     /// Carry out nothing that would replace instances, until it is false again; scaling goes on.

@@ -70,16 +70,12 @@ use super::stop::KillSignal;
     "nodeArgs needs an interpreter; with interpreter none, the script is executed itself, so write them into args",
 ))]
 #[x_kube(validation = (
-    "!has(self.killSignal) || !has(self.shutdownWithMessage) || !self.shutdownWithMessage",
-    "with shutdownWithMessage the app is asked by a message and gets no killSignal; leave one of the two out",
-))]
-#[x_kube(validation = (
     "!has(self.expBackoffResetTime) || has(self.expBackoffRestartDelay)",
     "expBackoffResetTime needs expBackoffRestartDelay, whose growth it resets; set both or none",
 ))]
 #[x_kube(validation = (
-    "!has(self.pmx) || self.pmx || ((!has(self.holdSocket) || !self.holdSocket) && !has(self.hangTimeout))",
-    "holdSocket and hangTimeout need the preload; take pmx: false out, or leave them out",
+    "!has(self.pmx) || self.pmx || ((!has(self.holdSocket) || !self.holdSocket) && !has(self.hangTimeout) && (!has(self.heapSnapshot) || !self.heapSnapshot))",
+    "holdSocket, hangTimeout and heapSnapshot need the preload; take pmx: false out, or leave them out",
 ))]
 #[x_kube(validation = (
     "!has(self.heapSnapshot) || !self.heapSnapshot || has(self.maxMemoryRestart)",
@@ -200,7 +196,8 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill_signal: Option<KillSignal>,
     /// Ask the app to end by the message `shutdown`, which it gets by `process.on('message')`,
-    /// instead of killSignal (PM2 `shutdown_with_message`). Default false (PM2: false).
+    /// instead of killSignal, which is left for its other processes and for an app that listens for
+    /// no messages (PM2 `shutdown_with_message`). Default false (PM2: false).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown_with_message: Option<bool>,
     /// Send killSignal to the whole process tree, or to the main process alone (PM2 `treekill`).
@@ -262,8 +259,8 @@ pub struct NodeAppSpec {
     /// be at most 90 % of the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory_restart: Option<Size>,
-    /// Write a heap snapshot to `/tmp` before a memory restart, where the memory limit leaves room
-    /// for it. Needs maxMemoryRestart. Default false (PM2: false).
+    /// Write a heap snapshot to `/tmp/nodeapp-profiles` before a memory restart, where the memory
+    /// limit leaves room for it. Needs maxMemoryRestart and pmx. Default false (PM2: none).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heap_snapshot: Option<bool>,
     /// Compute resources of the app's container.

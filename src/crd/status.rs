@@ -25,7 +25,7 @@ pub struct NodeAppStatus {
     /// Instances that are ready.
     #[serde(default)]
     pub ready_replicas: i32,
-    /// Instances that run the current spec.
+    /// Instances of the pod template in revision.
     #[serde(default)]
     pub updated_replicas: i32,
     /// Instances that have been ready for long enough to count.

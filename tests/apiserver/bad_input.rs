@@ -94,10 +94,13 @@ fn refusals_of_the_runners_fields() -> Vec<(Value, [&'static str; 2])> {
         (command, ["spec", "interpreter needs script"]),
         (json!({"interpreter": "node --inspect"}), ["spec.interpreter", "without blanks"]),
         (json!({"interpreter": "none", "nodeArgs": ["-v"]}), ["spec", "write them into args"]),
-        (json!({"shutdownWithMessage": true, "killSignal": "SIGTERM"}), ["spec", "leave one of the two out"]),
         (json!({"expBackoffResetTime": "1m"}), ["spec", "needs expBackoffRestartDelay"]),
         (json!({"pmx": false, "holdSocket": true}), ["spec", "need the preload"]),
         (json!({"pmx": false, "hangTimeout": "5s"}), ["spec", "need the preload"]),
+        (
+            json!({"pmx": false, "heapSnapshot": true, "maxMemoryRestart": "100M"}),
+            ["spec", "need the preload"],
+        ),
         (json!({"heapSnapshot": true}), ["spec", "needs maxMemoryRestart"]),
         (json!({"hangTimeout": 5}), ["spec.hangTimeout", "must be a whole number with its unit"]),
         (
@@ -145,7 +148,7 @@ fn every_field_of_the_runner_is_taken() {
             json!({
                 "interpreter": "node", "nodeArgs": ["--no-deprecation"], "unhandledRejections": "warn-with-error-code",
                 "sourceMapSupport": true, "pmx": true, "holdSocket": true, "hangTimeout": "30s",
-                "killSignal": "SIGTERM", "shutdownWithMessage": false, "treekill": false,
+                "killSignal": "SIGTERM", "shutdownWithMessage": true, "treekill": false,
                 "autorestart": true, "stopExitCodes": [0, 255], "erroredRetryDelay": "0s",
                 "expBackoffRestartDelay": 100, "expBackoffResetTime": "1m",
                 "maxMemoryRestart": "100M", "heapSnapshot": true,

@@ -3,6 +3,7 @@
 use nodeapp_contract::config::{Launch, NodeOptions, Preload};
 
 use super::Problems;
+use super::memory::Plan;
 use super::values::delay;
 use crate::crd::{NodeAppSpec, defaults};
 
@@ -63,6 +64,7 @@ fn check_interpreter(spec: &NodeAppSpec, has_command: bool, problems: &mut Probl
             ("spec.unhandledRejections", spec.unhandled_rejections.is_some()),
             ("spec.sourceMapSupport", spec.source_map_support == Some(true)),
             ("spec.hangTimeout", spec.hang_timeout.is_some()),
+            ("spec.heapSnapshot", spec.heap_snapshot == Some(true)),
         ];
         for (field, _) in given.into_iter().filter(|(_, given)| *given) {
             problems.add(field, &format!("needs Node.js, and interpreter is {interpreter}; leave it out"));
@@ -70,19 +72,21 @@ fn check_interpreter(spec: &NodeAppSpec, has_command: bool, problems: &mut Probl
     }
 }
 
-/// What Node.js is told, beside the app's own options. `memory_limit` is in bytes.
-pub(super) fn node(spec: &NodeAppSpec, memory_limit: Option<u64>) -> NodeOptions {
+/// What Node.js is told, beside the app's own options.
+pub(super) fn node(spec: &NodeAppSpec, memory: &Plan) -> NodeOptions {
     NodeOptions {
-        max_old_space_size: memory_limit.and_then(heap_mib),
+        max_old_space_size: memory.limit.and_then(|limit| heap_mib(limit, memory.restart_above)),
         unhandled_rejections: spec.unhandled_rejections.map(|mode| mode.name().to_owned()),
         source_maps: spec.source_map_support.unwrap_or(false),
     }
 }
 
 /// The old heap under a memory limit, in MiB; the rest is for everything else that
-/// a process has. None for a limit that no heap fits under.
-fn heap_mib(limit: u64) -> Option<u64> {
+/// a process has. Not less than the line above which the process is restarted: V8
+/// would give up first. None for a limit that no heap fits under.
+fn heap_mib(limit: u64, line: Option<u64>) -> Option<u64> {
     let bytes = u128::from(limit) * u128::from(defaults::HEAP_PERCENT) / 100;
+    let bytes = bytes.max(line.unwrap_or(0).into());
     u64::try_from(bytes >> 20).ok().filter(|mib| *mib > 0)
 }
 
@@ -93,6 +97,7 @@ pub(super) fn preload(spec: &NodeAppSpec, problems: &mut Problems) -> Preload {
         for (field, given) in [
             ("spec.holdSocket", spec.hold_socket == Some(true)),
             ("spec.hangTimeout", spec.hang_timeout.is_some()),
+            ("spec.heapSnapshot", spec.heap_snapshot == Some(true)),
         ] {
             if given {
                 problems.add(field, "needs the preload; take pmx: false out, or leave it out");
@@ -128,7 +133,7 @@ mod tests {
             (0, None),
             (u64::MAX, Some(13_194_139_533_311)),
         ] {
-            assert_eq!(heap_mib(limit), heap, "{limit}");
+            assert_eq!(heap_mib(limit, None), heap, "{limit}");
         }
     }
 }

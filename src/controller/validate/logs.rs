@@ -50,32 +50,10 @@ impl Targets {
         let nowhere = |path: &Option<String>| path.as_ref().is_some_and(|path| path == NO_FILE);
         nowhere(&self.out) && nowhere(&self.error) && self.both.is_none()
     }
-
-    /// Two writers of one file would tear each other's lines, and rotate it twice.
-    fn check_distinct(&self, name: &str, problems: &mut Problems) {
-        let default = |stream: &str| format!("{}/{name}-{stream}.log", paths::LOG_DIR);
-        let files = [
-            ("spec.outFile", Some(self.out.clone().unwrap_or_else(|| default("out")))),
-            ("spec.errorFile", Some(self.error.clone().unwrap_or_else(|| default("error")))),
-            ("spec.logFile", self.both.clone()),
-        ];
-        for (index, (field, path)) in files.iter().enumerate() {
-            let Some(path) = path.as_ref().filter(|path| *path != NO_FILE) else { continue };
-            if let Some((other, _)) = files[..index].iter().find(|(_, other)| other.as_ref() == Some(path)) {
-                problems.add(
-                    field,
-                    &format!(
-                        "{path} is the file of {other} too; for both streams in one file set logFile to it, \
-                         and outFile and errorFile to {NO_FILE}"
-                    ),
-                );
-            }
-        }
-    }
 }
 
 /// The files, if there is any.
-pub(super) fn files(name: &str, spec: &NodeAppSpec, problems: &mut Problems) -> Option<LogFiles> {
+pub(super) fn files(spec: &NodeAppSpec, problems: &mut Problems) -> Option<LogFiles> {
     let targets = Targets::of(spec, problems);
     if targets.none_is_given() && spec.log_rotate.is_none() {
         return None;
@@ -89,7 +67,6 @@ pub(super) fn files(name: &str, spec: &NodeAppSpec, problems: &mut Problems) -> 
         }
         return None;
     }
-    targets.check_distinct(name, problems);
     let given = spec.log_rotate.clone().unwrap_or_default();
     check_tokens("spec.logRotate.dateFormat", given.date_format.as_ref(), &['/'], problems);
     check_schedule(given.rotate_interval.as_ref(), problems);

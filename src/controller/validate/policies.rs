@@ -10,13 +10,6 @@ use crate::crd::{NodeAppSpec, defaults};
 
 /// How the app is stopped.
 pub(super) fn stop(spec: &NodeAppSpec, problems: &mut Problems) -> StopPolicy {
-    let shutdown_with_message = spec.shutdown_with_message.unwrap_or(false);
-    if shutdown_with_message && spec.kill_signal.is_some() {
-        problems.add(
-            "spec.killSignal",
-            "is not sent where shutdownWithMessage asks the app by a message; leave one of the two out",
-        );
-    }
     StopPolicy {
         kill_signal: spec.kill_signal.unwrap_or_default().name().to_owned(),
         drain_delay: delay("spec.drainDelay", spec.drain_delay.as_ref(), defaults::DRAIN_DELAY, problems)
@@ -31,7 +24,7 @@ pub(super) fn stop(spec: &NodeAppSpec, problems: &mut Problems) -> StopPolicy {
         kill_timeout: time("spec.killTimeout", spec.kill_timeout.as_ref(), defaults::KILL_TIMEOUT, problems)
             .into(),
         treekill: spec.treekill.unwrap_or(defaults::TREEKILL),
-        shutdown_with_message,
+        shutdown_with_message: spec.shutdown_with_message.unwrap_or(false),
     }
 }
 

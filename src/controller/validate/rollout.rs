@@ -52,12 +52,13 @@ pub(super) fn policy(spec: &NodeAppSpec, listen_timeout: Duration, problems: &mu
     if min_ready_seconds < 0 {
         problems.add("spec.rollout.minReadySeconds", "must be 0 or more");
     }
-    let default = listen_timeout + STARTUP_MARGIN;
+    let min_ready = Duration::from_secs(u64::try_from(min_ready_seconds).unwrap_or(0));
+    let default = listen_timeout + STARTUP_MARGIN + min_ready;
     let progress_deadline = given
         .progress_deadline
         .as_ref()
         .map_or(default, |given| problems.take("spec.rollout.progressDeadline", given.parse(), default));
-    if progress_deadline.as_secs() <= u64::try_from(min_ready_seconds).unwrap_or(0) {
+    if progress_deadline.as_secs() <= min_ready.as_secs() {
         problems.add(
             "spec.rollout.progressDeadline",
             "must be longer than minReadySeconds, and at least 1s; no rollout could succeed in time",

@@ -80,10 +80,10 @@ pub(super) fn config(
         stop: policies::stop(spec, problems),
         restart: policies::restart(spec, problems),
         memory: memory_policy(spec, memory.restart_above, problems),
-        node: launch::node(spec, memory.limit),
+        node: launch::node(spec, memory),
         preload: launch::preload(spec, problems),
         log: logs::policy(spec, problems),
-        log_files: logs::files(name, spec, problems),
+        log_files: logs::files(spec, problems),
     }
 }
 

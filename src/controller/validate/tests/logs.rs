@@ -89,16 +89,11 @@ fn a_log_file_lies_where_something_can_be_written() {
 }
 
 #[test]
-fn two_streams_do_not_write_one_file() {
-    let told = problem(&json!({"outFile": "a.log", "errorFile": "/nodeapp/logs/a.log"}));
-    assert!(
-        told.starts_with("spec.errorFile: /nodeapp/logs/a.log is the file of spec.outFile too"),
-        "{told}"
-    );
-    assert!(told.contains("set logFile to it"), "{told}");
-    let told = problem(&json!({"logFile": "cart-error.log"}));
-    assert!(told.starts_with("spec.logFile: ") && told.contains("of spec.errorFile too"), "{told}");
-    valid(&json!({"outFile": "/dev/null", "errorFile": "/dev/null", "logFile": "a.log"}));
+fn both_streams_may_share_a_file_as_under_pm2() {
+    let shared = files(&json!({"outFile": "a.log", "errorFile": "/nodeapp/logs/a.log"}));
+    assert_eq!(shared.out_file.as_deref(), Some("/nodeapp/logs/a.log"));
+    assert_eq!(shared.out_file, shared.error_file);
+    valid(&json!({"logFile": "cart-error.log"}));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn the_process_fields_reach_the_runner() {
     assert_eq!(
         app.runner.node,
         NodeOptions {
-            max_old_space_size: Some(480),
+            max_old_space_size: Some(512),
             unhandled_rejections: Some("warn-with-error-code".to_owned()),
             source_maps: true,
         }
@@ -52,7 +52,16 @@ fn the_heap_follows_the_memory_limit_wherever_that_comes_from() {
     assert_eq!(heap(json!({"resources": {"requests": {"memory": "1Gi"}}})), None);
     assert_eq!(heap(json!({"resources": {"limits": {"memory": "1Gi"}}})), Some(768));
     assert_eq!(heap(json!({"resources": {"limits": {"memory": "100M"}}})), Some(71));
-    assert_eq!(heap(json!({"maxMemoryRestart": "200M"})), Some(187));
+}
+
+/// Else V8 would give up before the process could be restarted for its memory.
+#[test]
+fn the_heap_reaches_to_the_memory_line() {
+    let heap = |spec: Value| valid(&spec).runner.node.max_old_space_size;
+    assert_eq!(heap(json!({"maxMemoryRestart": "200M"})), Some(200));
+    let limits = json!({"limits": {"memory": "1Gi"}});
+    assert_eq!(heap(json!({"maxMemoryRestart": "900M", "resources": limits})), Some(900));
+    assert_eq!(heap(json!({"maxMemoryRestart": "100M", "resources": limits})), Some(768));
 }
 
 #[test]
@@ -86,8 +95,12 @@ fn fields_that_exclude_each_other_are_named_with_the_way_out() {
         (json!({"hangTimeout": "900ms"}), ["spec.hangTimeout: must be at least 1s", "leave it out"]),
         (json!({"heapSnapshot": true}), ["spec.heapSnapshot: is written before", "needs maxMemoryRestart"]),
         (
-            json!({"shutdownWithMessage": true, "killSignal": "SIGTERM"}),
-            ["spec.killSignal: is not sent", "leave one of the two out"],
+            json!({"pmx": false, "heapSnapshot": true, "maxMemoryRestart": "100M"}),
+            ["spec.heapSnapshot: needs the preload", "pmx: false"],
+        ),
+        (
+            json!({"interpreter": "bun", "heapSnapshot": true, "maxMemoryRestart": "100M"}),
+            ["spec.heapSnapshot: needs Node.js", "interpreter is bun"],
         ),
         (
             json!({"expBackoffResetTime": "1m"}),
@@ -103,7 +116,8 @@ fn fields_that_exclude_each_other_are_named_with_the_way_out() {
     }
     for spec in [
         json!({"pmx": false, "holdSocket": false}),
-        json!({"shutdownWithMessage": false, "killSignal": "SIGTERM"}),
+        // For what does not get the message.
+        json!({"shutdownWithMessage": true, "killSignal": "SIGTERM"}),
         json!({"interpreter": "none"}),
         json!({"interpreter": "bun", "sourceMapSupport": false}),
         json!({"heapSnapshot": false}),
@@ -124,4 +138,17 @@ fn a_grpc_probe_takes_the_apps_port() {
     );
     let two = json!({"port": 3000, "probes": {"readiness": {"grpc": {}, "tcp": {}}}});
     assert_eq!(problem(&two), "spec.probes.readiness: has exactly one of http, tcp, exec and grpc");
+}
+
+#[test]
+fn a_rollout_has_time_for_instances_to_get_ready_and_to_stay_it() {
+    let deadline = |rollout: Value| {
+        let spec = json!({"listenTimeout": "30s", "rollout": rollout});
+        valid(&spec).rollout.progress_deadline.as_secs()
+    };
+    assert_eq!(deadline(json!({})), 90);
+    assert_eq!(deadline(json!({"minReadySeconds": 600})), 690);
+    assert_eq!(deadline(json!({"minReadySeconds": 600, "progressDeadline": "11m"})), 660);
+    let told = problem(&json!({"rollout": {"minReadySeconds": 600, "progressDeadline": "5m"}}));
+    assert!(told.starts_with("spec.rollout.progressDeadline: must be longer than minReadySeconds"), "{told}");
 }
