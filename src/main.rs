@@ -49,7 +49,12 @@ struct Run {
     listen: SocketAddr,
     /// Namespace to look after; give it several times, or with commas, for several. All
     /// if none is given, which needs a `ClusterRole` instead of Roles.
-    #[arg(long = "namespace", env = "NODEAPP_NAMESPACES", value_delimiter = ',')]
+    #[arg(
+        long = "namespace",
+        env = "NODEAPP_NAMESPACES",
+        value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     namespaces: Vec<String>,
     /// Name of the Lease, in the operator's own namespace, that keeps a second operator
     /// from working at the same time.
