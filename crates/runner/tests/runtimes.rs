@@ -26,7 +26,7 @@ fn runs(script: &str, interpreter: Option<&str>, only: &[&str], why: &str) {
     std::fs::create_dir(&programs).unwrap();
     for name in only {
         let source = match *name {
-            "bun" => modules.join("bun/bin/bun.exe"),
+            "bun" => modules.join("@oven/bun-linux-x64/bin/bun"),
             "deno" => modules.join("@deno/linux-x64-glibc/deno"),
             _ => modules.join(".bin").join(name),
         };

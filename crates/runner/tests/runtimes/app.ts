@@ -4,5 +4,7 @@ const answer = async (): Promise<string> => process.argv.slice(2).join(' ');
 
 process.on('SIGINT', () => process.exit(5));
 setInterval(() => {}, 1e6);
-console.log(await answer());
-process.send?.(Kind.Ready);
+answer().then((words: string) => {
+  console.log(words);
+  process.send?.(Kind.Ready);
+});
