@@ -239,3 +239,21 @@ fn requests_that_clients_give_up_leave_nothing_behind() {
     // What clients gave up is noticed with the next report, after a second at most.
     runner.wait_for("a heap as before", || (heap() - before < 1_500_000).then_some(()));
 }
+
+#[test]
+fn a_request_behind_another_one_is_not_in_flight_any_more_when_its_client_has_gone() {
+    if !has_node() {
+        return;
+    }
+    let source = "require('node:http').createServer(() => {}).listen(Number(process.env.PORT));";
+    let runner = Setup::script(source).start().ready();
+    let mut stream = TcpStream::connect(("127.0.0.1", runner.setup.port)).unwrap();
+    stream.write_all("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2).as_bytes()).unwrap();
+    let in_flight = |wanted| {
+        let what = format!("{wanted} requests in flight");
+        runner.wait_for(&what, || runner.status()?.in_flight.filter(|count| *count == wanted));
+    };
+    in_flight(2);
+    drop(stream);
+    in_flight(0);
+}

@@ -277,3 +277,35 @@ fn a_port_that_is_taken_is_the_apps_error_not_the_runners() {
     assert!(log.contains("EADDRINUSE"), "{log}");
     drop(taken);
 }
+
+#[test]
+fn descriptors_that_did_not_arrive_are_offered_to_nobody() {
+    if !has_node() {
+        return;
+    }
+    let source = "
+        const port = process.env.PORT;
+        if (process.argv[2]) process.send(String(process.env.NODEAPP_LISTEN_FDS));
+        else {
+          const env = { ...process.env, NODEAPP_LISTEN_FDS: `[::]:${port}=900,901` };
+          require('node:child_process').fork(__filename, ['child'], { env }).on('message', (said) => {
+            require('node:http').createServer((q, r) => r.end(said)).listen(port);
+          });
+        }";
+    let runner = Setup::script(source).start().ready();
+    assert_eq!(runner.get("/"), (200, "undefined".into()));
+}
+
+#[test]
+fn what_listens_by_itself_serves_in_the_context_that_it_was_started_in() {
+    if !has_node() {
+        return;
+    }
+    let source = "
+        const context = new (require('node:async_hooks').AsyncLocalStorage)();
+        const server = require('node:http').createServer((q, r) => r.end(String(context.getStore())));
+        const begin = () => server.listen(Number(process.env.PORT), '127.0.0.1', () => process.send('ready'));
+        require('node:http').createServer().listen(0, () => context.run('kept', begin));";
+    let runner = Setup::script(source).with("readiness", json!({"waitReady": true})).start().ready();
+    assert_eq!(runner.get("/"), (200, "kept".into()));
+}

@@ -191,6 +191,19 @@ fn behind_npm_start_the_figures_are_those_of_the_app() {
 }
 
 #[test]
+fn behind_tsx_the_figures_are_those_of_the_app() {
+    if has_node()
+        && let Some(mut setup) = Setup::npm_app("runtimes", "app.ts")
+    {
+        let app = format!("global.big = Array.from({{length: 3e6}}, (_, n) => [n]);{SERVER}");
+        std::fs::write(setup.dir.path().join("project/app.ts"), app).unwrap();
+        setup.config["launch"]["script"]["interpreter"] = json!("tsx");
+        let runner = setup.start().ready();
+        at_least(&runner, "nodejs_heap_size_used_bytes", &[], 100e6);
+    }
+}
+
+#[test]
 fn slow_clients_and_garbage_do_not_keep_the_kubelet_out() {
     let runner = Setup::command(&["sleep", "1000"]).worker().start().ready();
     let connect = || TcpStream::connect(("127.0.0.1", runner.endpoint)).unwrap();
@@ -213,4 +226,34 @@ fn slow_clients_and_garbage_do_not_keep_the_kubelet_out() {
     assert_eq!(runner.page("/live").unwrap().0, 200);
     let descriptors = std::fs::read_dir(format!("/proc/{}/fd", runner.pid())).unwrap().count();
     assert!(descriptors < 100, "{descriptors} descriptors for {} clients", clients.len());
+}
+
+#[test]
+fn an_app_that_puts_its_own_timers_in_place_is_measured_all_the_same() {
+    if !has_node() {
+        return;
+    }
+    let source = format!(
+        "const never = () => ({{ ref() {{}}, unref() {{}} }});
+         Object.assign(globalThis, {{ setTimeout: never, setInterval: never, setImmediate: never }});
+         {SERVER}"
+    );
+    let runner = Setup::script(&source).start().ready();
+    runner.get("/");
+    at_least(&runner, "nodeapp_http_requests_total", &[("code", "2xx")], 1.0);
+}
+
+#[test]
+fn what_the_preload_knows_of_a_request_is_no_property_of_it() {
+    if !has_node() {
+        return;
+    }
+    let source = "require('node:http').createServer((request, response) => {
+          const bare = new (require('node:http').ServerResponse)(request);
+          const names = (one) => Reflect.ownKeys(one).filter((name) => !Reflect.ownKeys(bare).includes(name));
+          response.end(names(response).map(String).join());
+        }).listen(Number(process.env.PORT));";
+    let runner = Setup::script(source).start().ready();
+    let names = runner.get("/").1;
+    assert!(!names.contains("nodeapp"), "{names}");
 }

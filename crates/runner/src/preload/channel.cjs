@@ -46,11 +46,11 @@ function runnerChannel(path) {
     reportNow: () => {
       if (reporting) return;
       reporting = true;
-      setImmediate(guarded(report));
+      nextTurn(guarded(report));
     },
     reportSoon: () => {
       if (timer) return;
-      timer = setTimeout(guarded(() => {
+      timer = startTimer(guarded(() => {
         timer = undefined;
         report();
       }), REPORT_MS);

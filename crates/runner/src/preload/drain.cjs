@@ -7,7 +7,7 @@ function obeyOrders(served, channel) {
   const drain = { announced: false, closed: false, seen: undefined, listeners: new Set() };
   channel.inReport(() => ({ seen: drain.seen }));
   // Two turns later, so that what has come by now is still accepted.
-  const later = (work) => () => setImmediate(setImmediate, guarded(work), served, drain, channel);
+  const later = (work) => () => nextTurn(nextTurn, guarded(work), served, drain, channel);
   const now = (word, work) => channel.onOrder(word, () => {
     work();
     drain.seen = word;
@@ -22,7 +22,7 @@ function obeyOrders(served, channel) {
   channel.onOrder('idle', later(closeIdle));
   // The app's own handler decides from here on: it may want the loop to run dry.
   // A moment later, because a process that is ending no longer calls handlers.
-  now('signal', () => setTimeout(channel.unref, SIGNAL_MS));
+  now('signal', () => startTimer(channel.unref, SIGNAL_MS));
   return drain;
 }
 
@@ -31,7 +31,7 @@ function announce(served, drain, channel) {
   drain.announced = true;
   channel.ref();
   inFlight(served);
-  for (const response of served.live) closeAfter(response);
+  for (const response of served.live.keys()) closeAfter(response);
 }
 
 function stopListening(served, drain, channel) {
@@ -42,7 +42,7 @@ function stopListening(served, drain, channel) {
   drain.seen = 'close';
   channel.reportNow();
   // Connections that end say nothing: they are counted instead.
-  setInterval(channel.reportNow, SETTLE_MS).unref();
+  startInterval(channel.reportNow, SETTLE_MS).unref();
 }
 
 function closeIdle(served, drain, channel) {

@@ -1,3 +1,4 @@
+/* A part of nodeapp-runner: docs/runner.md says what it touches, and its sources why. */
 'use strict';
 // Loaded into every Node.js process of the app by NODE_OPTIONS, before the
 // app's own code. It does three things and stays out of the way otherwise:
@@ -11,6 +12,8 @@
 
 const CHANNEL = 'NODEAPP_CHANNEL';
 const LISTEN_FDS = 'NODEAPP_LISTEN_FDS';
+// Node.js' own: an app may put others in their place, as zone.js does.
+const [startTimer, stopTimer, startInterval, nextTurn] = [setTimeout, clearTimeout, setInterval, setImmediate];
 
 // Whatever goes wrong in here must not surface in the app.
 function guarded(work) {

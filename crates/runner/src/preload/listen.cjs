@@ -39,19 +39,22 @@ function watchListening(served, drain, channel, pools) {
 // From an earlier server on, the runner's socket may listen, and nobody else could:
 // the runner ends that first. With a host listening is never at once anyway.
 function letGo(channel, server, listen) {
+  const { AsyncResource } = require('node:async_hooks');
   let begun = false;
-  const begin = () => {
+  // In the app's own context: what is served inherits it from here.
+  const begin = AsyncResource.bind(() => {
     if (begun) return;
     begun = true;
-    clearTimeout(late);
+    stopTimer(late);
     try {
       listen();
     } catch (error) {
-      server.emit('error', error);
+      // Nobody in here is to catch it.
+      process.nextTick(() => server.emit('error', error));
     }
-  };
+  });
   // It keeps the process alive, as listening would.
-  const late = setTimeout(begin, LET_GO_MS);
+  const late = startTimer(begin, LET_GO_MS);
   // Each request gets one answer, in order.
   released.push(begin);
   channel.onOrder('released', () => released.shift()?.());
@@ -144,7 +147,7 @@ function standIn(server, handle, bound) {
     server._handle = {
       fd: -1,
       close(callback) {
-        if (typeof callback === 'function') setImmediate(callback);
+        if (typeof callback === 'function') nextTurn(callback);
       },
       ref() {},
       unref() {},

@@ -12,25 +12,23 @@ const MAX_KINDS = 32;
 // Upper ends in seconds; the same in `telemetry.rs`.
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+// They start the app as a child, which gets to be the main process.
+const LAUNCHERS = /[\\/](npm|npx|yarn|yarnpkg|pnpm|corepack|tsx)(-cli)?(\.[cm]?js)?$/;
+
 function measure(served, channel) {
   timeRequests(served, channel);
   takeProfiles(channel);
   const every = Number(process.env[BEAT]);
-  // The app is what a package manager starts.
-  if (!(every > 0) || /[\\/](npm|npx|yarn|yarnpkg|pnpm|corepack)(-cli)?(\.[cm]?js)?$/.test(process.argv[1])) return;
+  if (!(every > 0) || LAUNCHERS.test(process.argv[1])) return;
   // Children are not the main process.
   delete process.env[BEAT];
   beatHeart(channel, every);
 }
 
 function timeRequests(served, channel) {
-  const diagnostics = require('node:diagnostics_channel');
-  const started = diagnostics.channel('http.server.request.start');
-  const finished = diagnostics.channel('http.server.response.finish');
-  const since = Symbol('nodeapp.since');
   const http = { codes: [0, 0, 0, 0, 0], buckets: new Array(BUCKETS.length + 1).fill(0), seconds: 0 };
   let told = true;
-  // Streams of HTTP/2 tell it themselves. What was broken off has no answer.
+  // What was broken off has no answer.
   served.answered = guarded((status, begin) => {
     const code = Math.floor(status / 100) - 1;
     if (!(code >= 0 && code < 5)) return;
@@ -43,19 +41,11 @@ function timeRequests(served, channel) {
     told = false;
     channel.reportSoon();
   });
-  started.subscribe(guarded(({ response }) => {
-    response[since] = performance.now();
-  }));
-  finished.subscribe(guarded(({ response }) => {
-    if (response[since] !== undefined) served.answered(response.statusCode, response[since]);
-  }));
   channel.inReport(() => {
     if (told) return {};
     told = true;
     return { http };
   });
-  // Channels are held weakly by older versions.
-  channel.timed = [started, finished];
 }
 
 // One timer that keeps nothing alive: the runner takes its silence for a loop
@@ -64,7 +54,7 @@ function beatHeart(channel, every) {
   let last = performance.now();
   let told = -Infinity;
   let vitals;
-  setInterval(guarded(() => {
+  startInterval(guarded(() => {
     const now = performance.now();
     const late = Math.max(0, now - last - every) / 1000;
     last = now;
@@ -180,7 +170,7 @@ function profileProcessor(ms, path, done) {
     if (error) return end(error);
     session.post('Profiler.start', (failed) => {
       if (failed) return end(failed);
-      setTimeout(stop, ms);
+      startTimer(stop, ms);
     });
   });
 }

@@ -4,20 +4,25 @@
 function heldSockets(isMainThread) {
   const fs = require('node:fs');
   const pools = [];
+  let lost = false;
   for (const part of (process.env[LISTEN_FDS] || '').split(';')) {
     const match = /^(?:\[(.+)\]|([^:]+)):(\d+)=([\d,]+)$/.exec(part);
     if (!match) continue;
-    const fds = match[4].split(',').map(Number).filter((fd) => {
+    const told = match[4].split(',').map(Number);
+    const fds = told.filter((fd) => {
       try {
         return fs.fstatSync(fd).isSocket();
       } catch {
         return false;
       }
     });
+    lost ||= fds.length < told.length;
     // Threads share descriptors: a worker takes from the other end.
     if (!isMainThread) fds.reverse();
     pools.push({ address: match[1] || match[2], port: Number(match[3]), fds });
   }
+  // Sockets that get these numbers later are others: no thread and no child may take them.
+  if (lost) publish(pools);
   return pools;
 }
 

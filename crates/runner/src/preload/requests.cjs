@@ -1,17 +1,25 @@
 // --- requests in flight and open connections ----------------------------------
 
 function serving() {
-  return { live: new Set(), streams: new Set(), servers: new Set(), sessions: new Map() };
+  return { live: new Map(), streams: new Set(), servers: new Set(), sessions: new Map() };
 }
 
-// Responses of HTTP/1 and streams of HTTP/2 that are not finished.
+// Responses of HTTP/1 and streams of HTTP/2 that are not finished. What is
+// finished is taken out by its own event, which counts it.
 function inFlight({ live, streams }) {
+  let count = 0;
   for (const all of [live, streams]) {
-    for (const one of all) {
-      if (one.destroyed || one.writableFinished) all.delete(one);
+    for (const one of all.keys()) {
+      if (givenUp(one)) all.delete(one);
+      else if (!one.writableFinished) count += 1;
     }
   }
-  return live.size + streams.size;
+  return count;
+}
+
+// Behind another one on its connection a response is not told that this has ended.
+function givenUp(one) {
+  return one.destroyed || Boolean(one.req?.socket?.destroyed);
 }
 
 function track(served, drain, channel, server) {
@@ -37,13 +45,16 @@ function countRequests(served, drain, channel) {
     return load;
   });
   started.subscribe(guarded(({ response, server }) => {
-    served.live.add(response);
+    served.live.set(response, performance.now());
     track(served, drain, channel, server);
     if (drain.announced) closeAfter(response);
     channel.reportSoon();
   }));
   finished.subscribe(guarded(({ response }) => {
+    const since = served.live.get(response);
+    if (since === undefined) return;
     served.live.delete(response);
+    served.answered(response.statusCode, since);
     if (drain.announced) channel.reportNow();
   }));
   // Channels are held weakly by older versions.
