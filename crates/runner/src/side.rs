@@ -20,6 +20,8 @@ pub(crate) use words::{Message, Order};
 /// More processes than this share the runner's attention with nobody.
 const MAX_CONNECTIONS: usize = 256;
 const MAX_LINE: usize = 4 * 1024;
+/// More servers than this of one process are not told apart from none.
+const MAX_LISTENERS: usize = 256;
 /// A process that hangs is not waited for longer than this.
 const REACTION: Duration = Duration::from_secs(1);
 
@@ -31,6 +33,8 @@ struct Peer {
     open: u64,
     seen: Option<String>,
     listeners: Vec<Listener>,
+    /// Its servers that wait for the held socket to be let go.
+    releases: usize,
     /// It has said what it serves: others are not waited for in a drain.
     serves: bool,
     node: Option<String>,
@@ -89,6 +93,7 @@ impl SideChannel {
                 open: 0,
                 seen: None,
                 listeners,
+                releases: 0,
                 serves: false,
                 node: None,
                 vitals: None,
@@ -169,10 +174,11 @@ impl SideChannel {
         listeners.fold((Reach::Nobody, false), |all, one| (all.0.max(one.reach), all.1 || one.adopted))
     }
 
-    /// Sends a word to one process.
-    pub(crate) fn tell_one(&self, id: u64, word: &str) {
-        if let Some(peer) = self.peers.get(&id) {
-            let _ = rustix::io::write(&peer.stream, format!("{word}\n").as_bytes());
+    /// Answers each server of a process that waits for the held socket.
+    pub(crate) fn released(&mut self, id: u64) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            let words = "released\n".repeat(std::mem::take(&mut peer.releases));
+            let _ = rustix::io::write(&peer.stream, words.as_bytes());
         }
     }
 
@@ -249,7 +255,11 @@ impl Peer {
                 self.node = node.filter(|node| node.len() <= 64);
                 false
             }
-            Message::Beat {} | Message::Deaf {} | Message::Release {} | Message::Profiled { .. } => false,
+            Message::Beat {} | Message::Deaf {} | Message::Profiled { .. } => false,
+            Message::Release {} => {
+                self.releases += 1;
+                false
+            }
             Message::Vitals(mut vitals) => {
                 while vitals.resources.len() > MAX_KINDS {
                     vitals.resources.pop_last();
@@ -269,7 +279,9 @@ impl Peer {
                 let loopback = host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
                 let reach = if loopback { Reach::Loopback } else { Reach::Others };
                 self.serves = true;
-                self.listeners.push(Listener { port, adopted, reach });
+                if self.listeners.len() < MAX_LISTENERS {
+                    self.listeners.push(Listener { port, adopted, reach });
+                }
                 true
             }
             Message::Closed { port, adopted } => {
@@ -344,6 +356,38 @@ mod tests {
         drop(primary);
         assert!(side.read(0, |_| {}));
         assert_eq!(side.listening(3000), (Reach::Nobody, false));
+    }
+
+    #[test]
+    fn each_server_that_waits_for_the_held_socket_is_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("side.sock");
+        let mut side = SideChannel::bind(&path).unwrap();
+        let mut app = UnixStream::connect(&path).unwrap();
+        side.accept();
+        app.write_all(b"{\"t\":\"release\"}\n{\"t\":\"release\"}\n").unwrap();
+        side.read(0, |_| {});
+        side.released(0);
+        side.released(0);
+        drop(side);
+        let answers: Vec<String> = BufReader::new(app).lines().map(Result::unwrap).collect();
+        assert_eq!(answers, ["released", "released"]);
+    }
+
+    #[test]
+    fn servers_without_number_take_no_memory_without_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("side.sock");
+        let mut side = SideChannel::bind(&path).unwrap();
+        let mut app = UnixStream::connect(&path).unwrap();
+        side.accept();
+        for port in 1..=2_000 {
+            let line = format!("{{\"t\":\"listening\",\"port\":{port},\"host\":\"::\",\"adopted\":false}}\n");
+            app.write_all(line.as_bytes()).unwrap();
+            side.read(0, |_| {});
+        }
+        assert_eq!(side.peers[&0].listeners.len(), MAX_LISTENERS);
+        assert_eq!(side.listening(1), (Reach::Others, false), "the first ones are known");
     }
 
     #[test]

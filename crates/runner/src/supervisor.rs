@@ -303,7 +303,7 @@ impl Supervisor {
         if self.config.port.is_some_and(|port| !self.side.listening(port).1) {
             self.refuse();
         }
-        self.side.tell_one(peer, "released");
+        self.side.released(peer);
     }
 
     fn listen_to(&mut self, peer: u64) {
