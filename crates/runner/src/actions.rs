@@ -12,6 +12,7 @@ use crate::say::say;
 use crate::side::Order;
 use crate::spawn::{self, Output};
 use crate::supervisor::{Child, Supervisor, give_up};
+use crate::watch::next_look;
 
 impl Supervisor {
     /// Feeds an event to the machine and does what it says.
@@ -104,10 +105,12 @@ impl Supervisor {
         }
         let started = self.now();
         self.launched = true;
+        // Nothing listens yet, and the process needs the processor now.
+        self.port_look = next_look(started, std::time::Duration::ZERO);
         self.readiness.process_started(started);
         self.probes.process_started(started);
         if let Some(memory) = &mut self.memory {
-            memory.reset();
+            memory.reset(started);
         }
         let registry = Registry::default();
         self.child = Some(Child { pid, ipc, registry, hears: plan.hears, asked: false, started, started_at });

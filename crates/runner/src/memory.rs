@@ -28,8 +28,9 @@ impl MemoryWatch {
     }
 
     /// A new process has started.
-    pub(crate) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self, now: Now) {
         self.above_since = None;
+        self.next = now.saturating_add(PERIOD);
     }
 
     /// Takes a measurement; says why the process has to go, if it has to. Past the
@@ -96,7 +97,8 @@ mod tests {
     fn a_new_process_starts_below_the_line() {
         let mut watch = watch();
         watch.measured(ms(0), 101 * MIB, None);
-        watch.reset();
+        watch.reset(ms(500));
+        assert_eq!(watch.next(), ms(750), "and is left in peace while it starts");
         assert_eq!(watch.measured(ms(1_000), 101 * MIB, None), None);
     }
 

@@ -16,8 +16,9 @@ use crate::say::say;
 use crate::supervisor::Supervisor;
 use crate::telemetry::Vitals;
 
-/// While the app is starting its port is looked for this often.
+/// A starting app's port is looked for this often, and less often the longer it takes.
 const PORT_CHECK: Duration = Duration::from_millis(100);
+const PORT_CHECK_SLOWEST: Duration = Duration::from_secs(2);
 /// While the rest of a process tree is awaited it is looked at this often.
 const TREE_CHECK: Duration = Duration::from_millis(20);
 
@@ -67,7 +68,7 @@ impl Supervisor {
             && self.port_look <= now
             && let Some(port) = self.config.port
         {
-            self.port_look = now.saturating_add(PORT_CHECK);
+            self.port_look = next_look(now, self.uptime(now));
             self.readiness.listening(procfs::reach(port), false);
         }
         if self.readiness.update(now, phase) {
@@ -260,6 +261,12 @@ impl Supervisor {
     }
 }
 
+/// When to look for the port again, by the age of the process: the tables of the
+/// kernel are long in a busy pod, and some apps never listen.
+pub(crate) fn next_look(now: Now, age: Duration) -> Now {
+    now.saturating_add((age / 20).clamp(PORT_CHECK, PORT_CHECK_SLOWEST))
+}
+
 /// What the end of a probe's program says.
 fn program(status: rustix::process::WaitStatus) -> Outcome {
     match (status.exit_status(), status.terminating_signal()) {
@@ -267,5 +274,20 @@ fn program(status: rustix::process::WaitStatus) -> Outcome {
         (Some(code), _) => Err(format!("its program ended with exit code {code}")),
         (None, Some(signal)) => Err(format!("its program was killed by signal {signal}")),
         (None, None) => Err("its program ended".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_looked_for_soon_at_first_and_seldom_in_the_end() {
+        let wait =
+            |age| next_look(Duration::from_secs(1_000), Duration::from_millis(age)).as_millis() - 1_000_000;
+        assert_eq!(wait(0), 100);
+        assert_eq!(wait(2_000), 100);
+        assert_eq!(wait(10_000), 500, "late by a twentieth at most");
+        assert_eq!(wait(3_600_000), 2_000);
     }
 }
