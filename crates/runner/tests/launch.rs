@@ -62,6 +62,29 @@ fn behind_npm_start_the_message_ready_and_the_signal_arrive() {
 }
 
 #[test]
+fn npm_start_needs_no_npm_in_the_image() {
+    if !has_node() {
+        return;
+    }
+    let package = r#"{"name":"shop","version":"1.2.3","scripts":{"start":"MODE=live node app.js"}}"#;
+    let which = Command::new("sh").args(["-c", "command -v node"]).env("PATH", support::node_path()).output();
+    let node = String::from_utf8(which.unwrap().stdout).unwrap();
+    for launch in [
+        json!({"command": {"argv": ["npm", "start"]}}),
+        json!({"script": {"script": "npm", "args": ["start"]}}),
+        json!({"script": {"script": "npm start"}}),
+    ] {
+        let setup = app(&[("package.json", package)], launch);
+        let only_node = setup.dir.path().join("only-node");
+        std::fs::create_dir(&only_node).unwrap();
+        std::os::unix::fs::symlink(node.trim(), only_node.join("node")).unwrap();
+        let mut runner = wait_ready(setup.var("PATH", only_node.to_str().unwrap()));
+        assert_eq!(said(&runner)["mode"], "live");
+        assert_eq!(runner.stop().code(), Some(5), "the app's own handler");
+    }
+}
+
+#[test]
 fn npm_itself_sets_what_the_runner_sets_in_its_place() {
     if !has_node() || !has("npm") {
         return;

@@ -135,8 +135,9 @@ fn script_run(
         if script.contains([' ', '\t']) {
             return line(script, args, node_args, place);
         }
-        if !script.contains('/') && place.program(script).is_some() {
-            return command(&[&[script.to_owned()], args].concat(), node_args, place);
+        let words = [&[script.to_owned()], args].concat();
+        if !script.contains('/') && can_run(&words, place) {
+            return command(&words, node_args, place);
         }
     }
     let choice = interpreter::choose(script, named, node_args, place, ask)?;
@@ -164,7 +165,7 @@ fn script_run(
 /// A command line: without a shell where none is needed.
 fn line(text: &str, args: &[String], node_args: &[String], place: Place<'_>) -> Result<Run, LaunchError> {
     if let Some(simple) = words::simple(text)
-        && place.program(&simple.words[0]).is_some()
+        && can_run(&simple.words, place)
     {
         let mut run = command(&[&simple.words, args].concat(), node_args, place)?;
         let own = simple.vars.into_iter().map(|(name, value)| (name.into(), value.into()));
@@ -194,6 +195,11 @@ fn line(text: &str, args: &[String], node_args: &[String], place: Place<'_>) -> 
     let why = "a shell, for the script has blanks and shell characters".to_owned();
     let run = Run::of(shell, all, place.dir, why);
     Ok(Run { options, note: Some(note), ..run })
+}
+
+/// Whether the program is in the image, or is a package manager that is not needed.
+fn can_run(words: &[String], place: Place<'_>) -> bool {
+    place.program(&words[0]).is_some() || matches!(npm::look(words, place), Found::Direct(_))
 }
 
 /// A program and its arguments; a package manager is left out where that is the same.
