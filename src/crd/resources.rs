@@ -18,8 +18,8 @@ pub struct Resources {
     pub requests: BTreeMap<String, Quantity>,
     /// What each instance may use at most, by resource name. With a memory limit, Node.js gets three
     /// quarters of it for its old heap, and not less than maxMemoryRestart: `--max-old-space-size` =
-    /// ⌊max(0.75 × limit, maxMemoryRestart) in MiB⌋, unless `NODE_OPTIONS` or nodeArgs say it. Default: memory as 125 % of maxMemoryRestart, nothing else
-    /// (PM2: none).
+    /// ⌊max(0.75 × limit, maxMemoryRestart) in MiB⌋, unless `NODE_OPTIONS` or nodeArgs say it.
+    /// Default: memory as 125 % of maxMemoryRestart, nothing else (PM2: none).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub limits: BTreeMap<String, Quantity>,
