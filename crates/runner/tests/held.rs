@@ -309,3 +309,21 @@ fn what_listens_by_itself_serves_in_the_context_that_it_was_started_in() {
     let runner = Setup::script(source).with("readiness", json!({"waitReady": true})).start().ready();
     assert_eq!(runner.get("/"), (200, "kept".into()));
 }
+
+#[test]
+fn a_thread_takes_other_descriptors_than_the_main_thread() {
+    if !has_node() {
+        return;
+    }
+    let serve =
+        "const server = require('node:http').createServer((q, r) => r.end(String(server._handle.fd)));
+                 server.listen(Number(process.env.PORT));";
+    let in_thread = format!("new (require('node:worker_threads').Worker)({serve:?}, {{ eval: true }});");
+    let taken = |source: &str| {
+        let runner = Setup::script(source).start().ready();
+        assert!(runner.told().ends_with("held over restarts"));
+        runner.get("/").1.parse::<i32>().unwrap()
+    };
+    let (main, thread) = (taken(serve), taken(&in_thread));
+    assert!(main >= 40 && thread > main, "{main} and {thread}");
+}

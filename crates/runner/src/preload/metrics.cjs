@@ -32,7 +32,7 @@ function timeRequests(served, channel) {
   served.answered = guarded((status, begin) => {
     const code = Math.floor(status / 100) - 1;
     if (!(code >= 0 && code < 5)) return;
-    const seconds = (performance.now() - begin) / 1000;
+    const seconds = (milliseconds() - begin) / 1000;
     http.codes[code] += 1;
     let at = 0;
     while (at < BUCKETS.length && seconds > BUCKETS[at]) at += 1;
@@ -51,11 +51,11 @@ function timeRequests(served, channel) {
 // One timer that keeps nothing alive: the runner takes its silence for a loop
 // that hangs. Everything else is loaded with the first of them only.
 function beatHeart(channel, every) {
-  let last = performance.now();
+  let last = milliseconds();
   let told = -Infinity;
   let vitals;
   startInterval(guarded(() => {
-    const now = performance.now();
+    const now = milliseconds();
     const late = Math.max(0, now - last - every) / 1000;
     last = now;
     if (now - told < VITALS_MS - every / 2) return void channel.send({ t: 'beat' });

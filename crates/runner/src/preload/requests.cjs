@@ -45,7 +45,7 @@ function countRequests(served, drain, channel) {
     return load;
   });
   started.subscribe(guarded(({ response, server }) => {
-    served.live.set(response, performance.now());
+    served.live.set(response, milliseconds());
     track(served, drain, channel, server);
     if (drain.announced) closeAfter(response);
     channel.reportSoon();

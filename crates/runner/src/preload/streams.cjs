@@ -19,7 +19,7 @@ function watchSessions(served, drain, channel, server) {
 }
 
 function countStream(served, drain, channel, stream) {
-  const since = performance.now();
+  const since = milliseconds();
   served.streams.add(stream);
   stream.once('close', () => {
     served.streams.delete(stream);
