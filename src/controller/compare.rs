@@ -29,9 +29,9 @@ pub fn is_ours(entry: &ManagedFieldsEntry) -> bool {
 /// Who has changed the object since we did, if anyone but Kubernetes itself has:
 /// its controllers write statuses and annotations, and only an autoscaler scales.
 /// Times are those of the API server, in whole seconds.
-pub fn changed_since_ours(managed: &[ManagedFieldsEntry]) -> Option<&str> {
-    let ours = managed.iter().filter(|entry| is_ours(entry)).filter_map(|entry| entry.time.as_ref()).max()?;
-    let others = managed.iter().filter(|entry| {
+pub fn changed_since_ours(entries: &[ManagedFieldsEntry]) -> Option<&str> {
+    let ours = entries.iter().filter(|entry| is_ours(entry)).filter_map(|entry| entry.time.as_ref()).max()?;
+    let others = entries.iter().filter(|entry| {
         let manager = entry.manager.as_deref();
         match entry.subresource.as_deref() {
             None => manager.is_some_and(|manager| manager != MANAGER && manager != CONTROLLERS),
