@@ -26,17 +26,13 @@ pub fn is_ours(entry: &ManagedFieldsEntry) -> bool {
         && entry.subresource.is_none()
 }
 
-/// Who has changed the object since we did, if anyone but Kubernetes itself has:
-/// its controllers write statuses and annotations, and only an autoscaler scales.
+/// Who has changed the object since we did, if anyone but Kubernetes itself has.
 /// Times are those of the API server, in whole seconds.
 pub fn changed_since_ours(entries: &[ManagedFieldsEntry]) -> Option<&str> {
     let ours = entries.iter().filter(|entry| is_ours(entry)).filter_map(|entry| entry.time.as_ref()).max()?;
     let others = entries.iter().filter(|entry| {
-        let manager = entry.manager.as_deref();
-        match entry.subresource.as_deref() {
-            None => manager.is_some_and(|manager| manager != MANAGER && manager != CONTROLLERS),
-            Some(below) => below == "scale",
-        }
+        entry.manager.as_deref().is_some_and(|manager| manager != MANAGER && manager != CONTROLLERS)
+            && entry.subresource.is_none()
     });
     let latest = others.max_by_key(|entry| entry.time.clone())?;
     latest.time.as_ref().filter(|time| *time >= ours)?;
@@ -229,14 +225,8 @@ mod tests {
         assert_eq!(culprit(&[before.clone(), ours.clone()]), None);
         assert_eq!(culprit(&[after, before, ours.clone()]).as_deref(), Some("kubectl-edit"));
         assert_eq!(culprit(&[ours.clone(), entry("kube-controller-manager", 11)]), None);
-        let below = |subresource: &str, manager| ManagedFieldsEntry {
-            subresource: Some(subresource.into()),
-            ..entry(manager, 11)
-        };
-        assert_eq!(culprit(&[ours.clone(), below("status", "kubelet")]), None);
-        assert_eq!(culprit(&[ours.clone(), below("scale", "kubectl")]).as_deref(), Some("kubectl"));
-        let autoscaler = culprit(&[ours, below("scale", "kube-controller-manager")]);
-        assert_eq!(autoscaler.as_deref(), Some("kube-controller-manager"), "an autoscaler");
+        let status = ManagedFieldsEntry { subresource: Some("status".into()), ..entry("kubelet", 11) };
+        assert_eq!(culprit(&[ours, status]), None);
         assert_eq!(culprit(&[entry("kubectl-edit", 10)]), None, "never ours");
     }
 

@@ -4,8 +4,6 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Patch, PatchParams};
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
@@ -38,23 +36,6 @@ fn a_reverted_edit_and_a_missing_child_are_told_with_who_and_what() {
         assert!(told.contains("changed by "), "{told}");
         namespace.delete_object("Service", "shop").await?;
         event(&namespace, "Recreated", "Service shop was missing").await?;
-        Ok(())
-    });
-}
-
-#[test]
-fn a_deployment_that_is_scaled_past_its_app_is_scaled_back_and_told() {
-    story(Tier::Apiserver, |namespace| async move {
-        let _operator = Operator::start(&namespace, &Tap::default()).await?;
-        namespace.apply(&app("shop", &json!({}))).await?;
-        settled(&namespace, "shop").await?;
-        // What `kubectl scale deployment` and an autoscaler of the Deployment write.
-        let params = PatchParams { field_manager: Some("kubectl".to_owned()), ..PatchParams::default() };
-        let nine = Patch::Merge(json!({"spec": {"replicas": 9}}));
-        namespace.api::<Deployment>().patch_scale("shop", &params, &nine).await?;
-        let told = event(&namespace, "Reverted", "Deployment shop").await?;
-        assert!(told.contains("changed by kubectl"), "{told}");
-        assert_eq!(namespace.get("Deployment", "shop").await?["spec"]["replicas"], 2);
         Ok(())
     });
 }
