@@ -9,6 +9,7 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use serde_json::json;
+use support::npm::supported;
 use support::prometheus::{Samples, parse};
 use support::{Runner, Setup, has_node};
 
@@ -193,6 +194,7 @@ fn behind_npm_start_the_figures_are_those_of_the_app() {
 #[test]
 fn behind_tsx_the_figures_are_those_of_the_app() {
     if has_node()
+        && supported("tsx from node_modules/.bin", 20)
         && let Some(mut setup) = Setup::npm_app("runtimes", "app.ts")
     {
         let app = format!("global.big = Array.from({{length: 3e6}}, (_, n) => [n]);{SERVER}");
