@@ -73,8 +73,11 @@ impl History {
 
     /// The runner restarted the process for its own good (memory, probe): no
     /// delay, but a process that gets there at once each time is unstable too.
+    /// One that has lived long enough has not ended by itself, so that it goes on
+    /// even where no restart is allowed.
     pub(crate) fn restarted(&mut self, uptime: Duration) -> Verdict {
-        if self.count(uptime) { Verdict::Errored } else { Verdict::After(Duration::ZERO) }
+        let stable = uptime >= Duration::from(self.policy.min_uptime);
+        if self.count(uptime) && !stable { Verdict::Errored } else { Verdict::After(Duration::ZERO) }
     }
 
     /// Whether this end is one after which nothing follows. A signal is no exit
@@ -184,6 +187,13 @@ mod tests {
     #[test]
     fn no_restarts_allowed_means_errored_at_the_first_end() {
         assert_eq!(history(|policy| policy.max_restarts = 0).ended(ms(60_000), CRASH), Verdict::Errored);
+    }
+
+    #[test]
+    fn a_memory_restart_after_a_long_life_is_no_restart_too_many() {
+        let mut history = history(|policy| policy.max_restarts = 0);
+        assert_eq!(history.restarted(ms(3_600_000)), Verdict::After(Duration::ZERO));
+        assert_eq!(history.restarted(ms(10)), Verdict::Errored);
     }
 
     #[test]

@@ -111,8 +111,10 @@ impl Running {
                 if let Err(problem) = send(socket, &request) {
                     return Some(Err(problem));
                 }
-                let socket = socket.try_clone().ok();
-                self.kind = Kind::Reading { socket: socket?, answer };
+                match socket.try_clone() {
+                    Ok(socket) => self.kind = Kind::Reading { socket, answer },
+                    Err(error) => return Some(Err(error.to_string())),
+                }
                 None
             }
             Kind::Reading { socket, answer } => {
