@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::cache::expanded;
 use super::compare;
 use super::desired::{Applied, Children, Prepared, obsolete};
 use super::error::{Action, Error};
@@ -90,9 +91,9 @@ impl<'a> Writer<'a> {
             .revisions
             .iter()
             .find(|known| known.metadata.name == revision.metadata.name)
-            .map(AsRef::as_ref);
+            .map(|known| expanded(known));
         let service_account = self.one(service_account, observed.service_account.as_deref()).await?;
-        let revision = self.one(revision, known).await?;
+        let revision = self.one(revision, known.as_ref()).await?;
         let service = self.optional(service, observed.service.as_deref()).await?;
         let disruption_budget =
             self.optional(disruption_budget, observed.disruption_budget.as_deref()).await?;

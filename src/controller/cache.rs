@@ -2,6 +2,7 @@
 //! rather than in a reflector's store, since an app's revisions must be found
 //! without a walk over everyone's.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -143,8 +144,14 @@ pub fn slim<K: Resource>(object: &mut K) {
     }
 }
 
+/// The same for an app, of which nobody asks who wrote what.
+pub fn slim_app<K: Resource>(app: &mut K) {
+    app.meta_mut().managed_fields = None;
+    slim(app);
+}
+
 /// The same for a revision, whose data as a tree would take several times the
-/// memory of its text; [`expanded`] makes it a tree again.
+/// memory of its text; [`data`] makes it a tree again.
 pub fn slim_revision(revision: &mut ControllerRevision) {
     slim(revision);
     if let Some(data) = &mut revision.data {
@@ -152,15 +159,18 @@ pub fn slim_revision(revision: &mut ControllerRevision) {
     }
 }
 
+/// What a revision holds, cached or not. An app may have ten of them and needs one
+/// or two, so that each is made a tree where it is looked into.
+pub fn data(revision: &ControllerRevision) -> Option<Cow<'_, Value>> {
+    let RawExtension(data) = revision.data.as_ref()?;
+    let tree = data.as_str().and_then(|text| serde_json::from_str(text).ok());
+    Some(tree.map_or(Cow::Borrowed(data), Cow::Owned))
+}
+
 /// A cached revision as the API server has it.
 pub fn expanded(revision: &ControllerRevision) -> ControllerRevision {
-    let mut revision = revision.clone();
-    if let Some(RawExtension(data)) = &mut revision.data
-        && let Some(tree) = data.as_str().and_then(|text| serde_json::from_str(text).ok())
-    {
-        *data = tree;
-    }
-    revision
+    let data = data(revision).map(|data| RawExtension(data.into_owned()));
+    ControllerRevision { metadata: revision.metadata.clone(), data, revision: revision.revision }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use k8s_openapi::{Metadata, NamespaceResourceScope};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
-use super::cache::{AppKey, Cache, expanded};
+use super::cache::{AppKey, Cache};
 use super::desired::History;
 use super::error::{Action, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER};
@@ -36,7 +36,7 @@ pub struct Caches {
 pub struct Observed {
     /// Account.
     pub service_account: Option<Arc<ServiceAccount>>,
-    /// Revisions that are the app's own.
+    /// Revisions that are the app's own, with their data as the cache keeps it.
     pub revisions: Vec<Arc<ControllerRevision>>,
     /// Service.
     pub service: Option<Arc<Service>>,
@@ -86,7 +86,6 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
         revisions: revisions
             .into_iter()
             .filter(|revision| holder(revision.meta(), owner).is_none())
-            .map(|revision| Arc::new(expanded(&revision)))
             .collect(),
         service: sort_out(named(&caches.services, owner), owner, &mut taken),
         disruption_budget: sort_out(named(&caches.disruption_budgets, owner), owner, &mut taken),

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::apply::Child;
-use super::cache::{AppKey, Cache, slim, slim_revision};
+use super::cache::{AppKey, Cache, slim, slim_app, slim_revision};
 use super::context::Context;
 use super::watching::{WatchBackoff, note};
 use super::{Guarded, names, reconcile, retry, scopes};
@@ -113,7 +113,7 @@ fn apps(
     context: &Arc<Context>,
     writer: kube::runtime::reflector::store::Writer<Guarded>,
 ) -> impl Stream<Item = ReconcileRequest<Guarded>> + Send + use<> {
-    let events = watched::<Guarded>(context, watcher::Config::default(), slim);
+    let events = watched::<Guarded>(context, watcher::Config::default(), slim_app);
     let (health, metrics) = (context.health.clone(), context.metrics.clone());
     let gone = context.clone();
     let events = events.inspect(move |event| {

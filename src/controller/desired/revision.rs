@@ -10,11 +10,12 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{Settings, metadata, pod};
-use crate::controller::names;
 use crate::controller::validate::ValidatedApp;
+use crate::controller::{cache, names};
 use crate::crd::NodeAppStatus;
 
 /// Revisions kept per app, the current one included.
@@ -103,15 +104,20 @@ pub(super) fn build(
 
 /// What a revision holds, if it is about this spec and can be read.
 fn stored(revision: &ControllerRevision, source: &Value) -> Option<(Value, PodTemplateSpec)> {
-    let data = &revision.data.as_ref()?.0;
+    let data = cache::data(revision)?;
     if data.get(SPEC)? != source {
         return None;
     }
-    Some((data.clone(), template_of(revision)?))
+    let template = template_in(&data)?;
+    Some((data.into_owned(), template))
 }
 
 fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
-    serde_json::from_value(revision.data.as_ref()?.0.get(TEMPLATE)?.clone()).ok()
+    template_in(cache::data(revision)?.as_ref())
+}
+
+fn template_in(data: &Value) -> Option<PodTemplateSpec> {
+    PodTemplateSpec::deserialize(data.get(TEMPLATE)?).ok()
 }
 
 /// The revisions beyond the limit, oldest first; never one of the kept names.
@@ -161,6 +167,16 @@ mod tests {
         assert_eq!(again.revision, first.revision);
         assert_eq!(again.template, first.template);
         assert_eq!(image(&again), Some("runner:1"));
+    }
+
+    #[test]
+    fn a_revision_that_the_cache_keeps_as_text_is_the_same_revision() {
+        let mut first = build(&app("a", 1), &[], &History::default(), &runner("runner:1")).revision;
+        let whole = first.clone();
+        cache::slim_revision(&mut first);
+        assert_ne!(first, whole);
+        let again = build(&app("a", 1), &[Arc::new(first)], &History::default(), &runner("runner:2"));
+        assert_eq!(again.revision, whole);
     }
 
     #[test]
