@@ -37,7 +37,18 @@ struct Inner {
     missing: Vec<String>,
     /// Who leads, while this operator waits for the lead.
     standby: Option<String>,
-    watches: BTreeMap<&'static str, Watch>,
+    watches: BTreeMap<String, Watch>,
+}
+
+impl Inner {
+    fn watch(&mut self, name: &str) -> &mut Watch {
+        self.watches.entry(name.to_owned()).or_default()
+    }
+}
+
+/// What the watch of a kind is called: by its namespace too where each has its own.
+pub fn watch_name(kind: &str, namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| kind.to_owned(), |namespace| format!("{kind} in the namespace {namespace}"))
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +75,15 @@ impl Watch {
 impl Health {
     /// Nothing has been looked at yet.
     pub fn new(kinds: &[&'static str]) -> Self {
-        let watches = kinds.iter().map(|kind| (*kind, Watch::default())).collect();
+        Self::in_namespaces(kinds, &[])
+    }
+
+    /// The same where each of several namespaces has watches of its own.
+    pub fn in_namespaces(kinds: &[&'static str], namespaces: &[String]) -> Self {
+        let places = namespaces.iter().map(|name| Some(name.as_str()));
+        let places: Vec<_> = if namespaces.len() > 1 { places.collect() } else { vec![None] };
+        let names = kinds.iter().flat_map(|kind| places.iter().map(|place| watch_name(kind, *place)));
+        let watches = names.map(|name| (name, Watch::default())).collect();
         let missing = vec!["first look at the API server".to_owned()];
         Self { state: Mutex::new(Inner { missing, standby: None, watches }), suspicion: Notify::new() }
     }
@@ -103,9 +122,9 @@ impl Health {
     }
 
     /// Notes that a watch delivers. Returns whether it had been failing.
-    pub fn watch_delivers(&self, kind: &'static str, listed: bool) -> bool {
+    pub fn watch_delivers(&self, name: &str, listed: bool) -> bool {
         let mut state = self.lock();
-        let watch = state.watches.entry(kind).or_default();
+        let watch = state.watch(name);
         watch.listed |= listed;
         watch.last_error = None;
         std::mem::take(&mut watch.errors) >= ERRORS_IN_A_ROW
@@ -113,9 +132,9 @@ impl Health {
 
     /// Notes that a watch failed. Returns whether that should be said: the third
     /// time in a row, and when the error becomes another.
-    pub fn watch_failed(&self, kind: &'static str, error: &str, now: Instant) -> bool {
+    pub fn watch_failed(&self, name: &str, error: &str, now: Instant) -> bool {
         let mut state = self.lock();
-        let watch = state.watches.entry(kind).or_default();
+        let watch = state.watch(name);
         let previous = watch.last_error.replace((now, error.to_owned()));
         let in_a_row = previous.as_ref().is_some_and(|(at, _)| now.duration_since(*at) < IN_A_ROW);
         watch.errors = if in_a_row { watch.errors.saturating_add(1) } else { 1 };
@@ -267,6 +286,25 @@ mod tests {
         assert_eq!(health.missing(), ["watch of Service: forbidden"]);
         assert!(health.watch_delivers("Service", false));
         assert!(health.missing().is_empty());
+    }
+
+    #[test]
+    fn a_watch_that_fails_in_one_namespace_is_not_hidden_by_one_that_works_in_another() {
+        let namespaces = ["shop", "blog"].map(str::to_owned);
+        let health = Health::in_namespaces(&["Service"], &namespaces);
+        health.found_missing(vec![]);
+        let (shop, blog) = (watch_name("Service", Some("shop")), watch_name("Service", Some("blog")));
+        health.watch_delivers(&shop, true);
+        assert_eq!(health.missing(), ["first list of Service in the namespace blog"]);
+        let now = Instant::now();
+        for _ in 0..3 {
+            health.watch_failed(&blog, "forbidden", now);
+            health.watch_delivers(&shop, false);
+        }
+        assert_eq!(health.missing(), ["watch of Service in the namespace blog: forbidden"]);
+        let one = Health::in_namespaces(&["Service"], &namespaces[..1]);
+        one.found_missing(vec![]);
+        assert_eq!(one.missing(), ["first list of Service"]);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let Options { settings, listen, namespaces, lease, log_level } = options;
     let stop = stop_signal().map_err(Error::Signals)?;
     let metrics = Metrics::new();
-    let health = Arc::new(Health::new(&WATCHED));
+    let health = Arc::new(Health::in_namespaces(&WATCHED, &namespaces));
     let (listener, address) =
         bind(listen).await.map_err(|source| Error::Listen { address: listen, source })?;
     let client = client::connect(&metrics).await.map_err(Error::Connect)?;

@@ -78,7 +78,7 @@ async fn missing(client: &Client, namespaces: &[String]) -> Vec<String> {
             Err(Unlisted::NoApi) if missing.iter().any(|known| known == NO_API) => {}
             Err(Unlisted::NoApi) => missing.push(NO_API.to_owned()),
         }
-        let rights = rights_lacking(client, namespace.unwrap_or("default"), forbidden).await;
+        let rights = rights_lacking(client, namespace, forbidden).await;
         let place = namespace.map(|name| format!("in the namespace {name}: ")).unwrap_or_default();
         missing.extend(rights.into_iter().map(|right| format!("{place}{right}")));
     }
@@ -103,29 +103,38 @@ async fn list_apps(client: &Client, namespace: Option<&str>) -> Result<(), Unlis
     }
 }
 
-async fn rights_lacking(client: &Client, namespace: &str, forbidden: Option<String>) -> Vec<String> {
-    match missing_rights(client, namespace).await {
-        Ok(rights) => with_remedy(rights, forbidden),
+async fn rights_lacking(client: &Client, namespace: Option<&str>, forbidden: Option<String>) -> Vec<String> {
+    match missing_rights(client, namespace.unwrap_or("default")).await {
+        Ok(rights) => with_remedy(rights, forbidden, namespace),
         Err(error) => {
-            let mut missing = with_remedy(Vec::new(), forbidden);
+            let mut missing = with_remedy(Vec::new(), forbidden, namespace);
             missing.push(format!("the review of the operator's rights: {}", chain(&error)));
             missing
         }
     }
 }
 
-/// What to do about a missing right.
-const REMEDY: &str = "`nodeapp-operator rbac` prints the ClusterRole that has them all";
+/// What to do about a missing right: an operator that looks after a list of
+/// namespaces is given a Role in each, and no `ClusterRole`.
+fn remedy(namespace: Option<&str>) -> String {
+    match namespace {
+        None => "`nodeapp-operator rbac` prints the ClusterRole that has them all".to_owned(),
+        Some(namespace) => format!(
+            "a Role in the namespace {namespace} must give it: the chart makes one in each of its `namespaces`, \
+             with the rules of the ClusterRole that `nodeapp-operator rbac` prints"
+        ),
+    }
+}
 
 /// The missing rights, or the API server's own words where the review names none
 /// (another authorizer than RBAC cannot list what it allows); at the end, once,
 /// what to do.
-fn with_remedy(mut rights: Vec<String>, forbidden: Option<String>) -> Vec<String> {
+fn with_remedy(mut rights: Vec<String>, forbidden: Option<String>, namespace: Option<&str>) -> Vec<String> {
     if rights.is_empty() {
         rights.extend(forbidden.map(|words| format!("a right to work on NodeApps: {words}")));
     }
     if let Some(last) = rights.last_mut() {
-        *last = format!("{last} ({REMEDY})");
+        *last = format!("{last} ({})", remedy(namespace));
     }
     rights
 }
@@ -203,12 +212,19 @@ mod tests {
     #[test]
     fn a_refusal_is_told_only_where_the_review_names_nothing() {
         let refusal = || Some("nodeapps is forbidden".to_owned());
-        let told = with_remedy(Vec::new(), refusal());
-        assert_eq!(told, [format!("a right to work on NodeApps: nodeapps is forbidden ({REMEDY})")]);
+        let remedy = remedy(None);
+        let told = with_remedy(Vec::new(), refusal(), None);
+        assert_eq!(told, [format!("a right to work on NodeApps: nodeapps is forbidden ({remedy})")]);
         let named = || vec!["the right to list a".to_owned(), "the right to list b".to_owned()];
-        let told = with_remedy(named(), refusal());
-        assert_eq!(told, ["the right to list a".to_owned(), format!("the right to list b ({REMEDY})")]);
-        assert!(with_remedy(Vec::new(), None).is_empty());
+        let told = with_remedy(named(), refusal(), None);
+        assert_eq!(told, ["the right to list a".to_owned(), format!("the right to list b ({remedy})")]);
+        assert!(with_remedy(Vec::new(), None, None).is_empty());
+    }
+
+    #[test]
+    fn where_only_roles_are_installed_a_missing_right_is_mended_in_a_role() {
+        let told = with_remedy(vec!["the right to list a".to_owned()], None, Some("shop"));
+        assert!(told[0].contains("a Role in the namespace shop must give it"), "{}", told[0]);
     }
 
     #[test]

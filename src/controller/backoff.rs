@@ -36,7 +36,22 @@ struct AppMemory {
 struct Reported {
     /// Version of the app that the status was computed from.
     based_on: Option<String>,
+    /// Version that came of writing it.
+    written: Option<String>,
     status: NodeAppStatus,
+}
+
+impl Reported {
+    /// Whether the watch has yet to bring it. A version in between is of someone
+    /// else's change: it has the status from before.
+    fn is_ahead_of(&self, version: Option<&str>) -> bool {
+        let number = |version: Option<&str>| version.and_then(|version| version.parse::<u64>().ok());
+        match (number(version), number(self.written.as_deref())) {
+            (Some(version), Some(written)) => version < written,
+            // Versions are numbers; where they are not, only the same is known.
+            _ => self.based_on.as_deref() == version,
+        }
+    }
 }
 
 /// What is to be done about a failure.
@@ -82,16 +97,31 @@ impl Memory {
         }
     }
 
-    /// Remembers a status until the watch brings it back.
-    pub fn reported(&self, app: AppKey, based_on: Option<String>, status: NodeAppStatus) {
-        self.lock().entry(app).or_default().reported = Some(Reported { based_on, status });
+    /// How often an app failed in a row for this generation.
+    pub fn failures(&self, app: &AppKey, generation: Option<i64>) -> u32 {
+        let apps = self.lock();
+        apps.get(app).filter(|memory| memory.generation == generation).map_or(0, |memory| memory.failures)
     }
 
-    /// The status written last, if the watch has brought nothing since.
+    /// Remembers a status until the watch brings it back.
+    pub fn reported(
+        &self,
+        app: AppKey,
+        based_on: Option<String>,
+        written: Option<String>,
+        status: NodeAppStatus,
+    ) {
+        self.lock().entry(app).or_default().reported = Some(Reported { based_on, written, status });
+    }
+
+    /// The status written last, if the watch has not brought it yet.
     pub fn last_report(&self, app: &AppKey, version: Option<&str>) -> Option<NodeAppStatus> {
-        let apps = self.lock();
-        let reported = apps.get(app)?.reported.as_ref()?;
-        (reported.based_on.as_deref() == version).then(|| reported.status.clone())
+        let mut apps = self.lock();
+        let memory = apps.get_mut(app)?;
+        if !memory.reported.as_ref()?.is_ahead_of(version) {
+            memory.reported = None;
+        }
+        memory.reported.as_ref().map(|reported| reported.status.clone())
     }
 
     /// Forgets an app.
@@ -131,11 +161,32 @@ mod tests {
     fn a_status_is_remembered_only_until_the_watch_moves_on() {
         let memory = Memory::default();
         let status = NodeAppStatus { replicas: 3, ..NodeAppStatus::default() };
-        memory.reported(key(), Some("7".into()), status.clone());
-        assert_eq!(memory.last_report(&key(), Some("7")), Some(status));
-        assert_eq!(memory.last_report(&key(), Some("8")), None);
+        let report = |written: &str| {
+            memory.reported(key(), Some("7".into()), Some(written.into()), status.clone());
+        };
+        report("9");
+        assert_eq!(memory.last_report(&key(), Some("7")), Some(status.clone()));
+        assert_eq!(memory.last_report(&key(), Some("8")), Some(status.clone()), "a change of the spec");
+        assert_eq!(memory.last_report(&key(), Some("9")), None);
+        report("9");
+        assert_eq!(memory.last_report(&key(), Some("10")), None, "someone has written after us");
+        report("9");
         memory.forget(&key());
         assert_eq!(memory.last_report(&key(), Some("7")), None);
+        report("new-7");
+        assert_eq!(memory.last_report(&key(), Some("7")), Some(status.clone()));
+        assert_eq!(memory.last_report(&key(), Some("8")), None, "no order is known");
+    }
+
+    #[test]
+    fn failures_are_counted_for_the_generation_that_failed() {
+        let memory = Memory::default();
+        for _ in 0..3 {
+            memory.failed(key(), Some(1), Class::Unavailable, "away", 0.5);
+        }
+        assert_eq!((memory.failures(&key(), Some(1)), memory.failures(&key(), Some(2))), (3, 0));
+        memory.succeeded(&key());
+        assert_eq!(memory.failures(&key(), Some(1)), 0);
     }
 
     proptest! {

@@ -139,13 +139,17 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, E
             report::report(context, app, key, findings, Outcome::NameTaken).await
         }
         Err(error) if error.class() == Class::Terminating => Ok(Outcome::Deleting.into()),
-        Err(error) if error.class().needs_a_person() => {
+        Err(error) if error.class().needs_a_person() || is_lasting(context, app, key) => {
             let deployment = observe::cached(&context.caches, owner, &NodeAppStatus::default()).deployment;
             let text = error.to_string();
-            let findings = Findings::Refused {
-                message: &text,
-                spec_is_to_blame: error.class() == Class::Refused,
-                deployment: deployment.as_deref(),
+            let findings = if error.class().needs_a_person() {
+                Findings::Refused {
+                    message: &text,
+                    spec_is_to_blame: error.class() == Class::Refused,
+                    deployment: deployment.as_deref(),
+                }
+            } else {
+                Findings::Failing { message: &text, deployment: deployment.as_deref() }
             };
             // The error itself decides about the next try.
             if let Err(failed) = report::report(context, app, key, findings, Outcome::Changed).await {
@@ -155,6 +159,15 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, E
         }
         Err(error) => Err(error),
     }
+}
+
+/// So many failures in a row are no hiccup any more: half a minute and more.
+const LASTING: u32 = 5;
+
+/// Whether what usually heals by itself has not, and must be told.
+fn is_lasting(context: &Context, app: &NodeApp, key: &AppKey) -> bool {
+    // This one is counted after it has been looked at.
+    context.memory.failures(key, app.metadata.generation) + 1 >= LASTING
 }
 
 /// What came of carrying out a valid spec.

@@ -41,17 +41,17 @@ pub(super) async fn report(
     if current == previous {
         return Ok(Done { outcome, good_for });
     }
-    match patch(context, app, key, &current).await {
-        Ok(()) => {}
+    let written = match patch(context, app, key, &current).await {
+        Ok(written) => written,
         // Deleted meanwhile, or another of the same name: its own reconcile comes.
         Err(error) if error.is_gone() => return Ok(Outcome::Deleting.into()),
         Err(error) => return Err(error),
-    }
+    };
     context.metrics.wrote_status();
     for note in events::between(&previous, &current) {
         context.events.publish(&app.object_ref(&()), note).await;
     }
-    context.memory.reported(key.clone(), version, current);
+    context.memory.reported(key.clone(), version, written, current);
     let outcome = match outcome {
         Outcome::Unchanged => Outcome::Changed,
         other => other,
@@ -80,7 +80,13 @@ pub(super) async fn repaired(
     }
 }
 
-async fn patch(context: &Context, app: &NodeApp, key: &AppKey, status: &NodeAppStatus) -> Result<(), Error> {
+/// Returns the version that came of it.
+async fn patch(
+    context: &Context,
+    app: &NodeApp,
+    key: &AppKey,
+    status: &NodeAppStatus,
+) -> Result<Option<String>, Error> {
     let body = json!({
         "apiVersion": NodeApp::api_version(&()),
         "kind": NodeApp::kind(&()),
@@ -91,7 +97,7 @@ async fn patch(context: &Context, app: &NodeApp, key: &AppKey, status: &NodeAppS
     let api = Api::<NodeApp>::namespaced(context.client.clone(), &key.namespace);
     let patched =
         api.patch_status(&key.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await;
-    patched.map(drop).map_err(|source| Error {
+    patched.map(|app| app.resource_version()).map_err(|source| Error {
         action: Action::Report,
         kind: "NodeApp",
         name: key.name.clone(),

@@ -40,30 +40,31 @@ impl Backoff for WatchBackoff {
     fn reset(&mut self) {}
 }
 
-/// Keeps health, metrics and logs informed about a watch.
+/// Keeps health, metrics and logs informed about a watch of this kind and name.
 pub(super) fn note<K>(
     health: &Health,
     metrics: &Metrics,
-    kind: &'static str,
+    kind: &str,
+    name: &str,
     event: &Result<Event<K>, Error>,
 ) {
     match event {
         // A list has begun; it may still fail.
         Ok(Event::Init) => {}
         Ok(event) => {
-            if health.watch_delivers(kind, matches!(event, Event::InitDone)) {
-                tracing::debug!(kind, "the watch delivers again");
+            if health.watch_delivers(name, matches!(event, Event::InitDone)) {
+                tracing::debug!(watch = name, "the watch delivers again");
             }
         }
         Err(error) => {
             metrics.watch_failed(kind);
             let text = chain(error);
             // Our place in the history is gone: the watch lists again.
-            let news = !is_expired(error) && health.watch_failed(kind, &text, Instant::now());
+            let news = !is_expired(error) && health.watch_failed(name, &text, Instant::now());
             if news && answered(error) {
-                tracing::warn!(kind, error = text, "the watch fails; trying again");
+                tracing::warn!(watch = name, error = text, "the watch fails; trying again");
             } else {
-                tracing::debug!(kind, error = text, "the watch was cut; trying again");
+                tracing::debug!(watch = name, error = text, "the watch was cut; trying again");
             }
             if news {
                 // If it is not about this watch alone, that is said once for all.
@@ -112,7 +113,7 @@ mod tests {
         let gone = kube::core::Status::failure("too old", "Expired").with_code(410).boxed();
         let event: Result<Event<()>, Error> = Err(Error::WatchError(gone));
         for _ in 0..5 {
-            note(&health, &metrics, "Service", &event);
+            note(&health, &metrics, "Service", "Service", &event);
         }
         assert!(health.missing().is_empty());
     }

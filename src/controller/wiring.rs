@@ -26,6 +26,7 @@ use super::cache::{AppKey, Cache, slim, slim_app, slim_revision};
 use super::context::Context;
 use super::watching::{WatchBackoff, note};
 use super::{Guarded, names, reconcile, retry, scopes};
+use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
 pub const WATCHED: [&str; 6] =
@@ -114,10 +115,8 @@ fn apps(
     writer: kube::runtime::reflector::store::Writer<Guarded>,
 ) -> impl Stream<Item = ReconcileRequest<Guarded>> + Send + use<> {
     let events = watched::<Guarded>(context, watcher::Config::default(), slim_app);
-    let (health, metrics) = (context.health.clone(), context.metrics.clone());
     let gone = context.clone();
     let events = events.inspect(move |event| {
-        note(&health, &metrics, "NodeApp", event);
         if let Ok(Event::Delete(app)) = event {
             gone.memory.forget(&super::key(app));
         }
@@ -184,11 +183,9 @@ where
 {
     let (listed, receiver) = watch::channel(false);
     let (context, touched) = (context.clone(), touched.clone());
-    let kind = <K as k8s_openapi::Resource>::KIND;
     tasks.spawn(async move {
         let mut events = Box::pin(events_of::<K>(&context, slim));
         while let Some(event) = events.next().await {
-            note(&context.health, &context.metrics, kind, &event);
             let Ok(event) = event else { continue };
             let complete = matches!(event, Event::InitDone);
             for app in cache(&context).take(event) {
@@ -229,14 +226,20 @@ where
         + 'static,
 {
     let config = config.timeout(WATCH_SECONDS);
-    let events =
-        |api: Api<K>| watcher(api, config.clone()).backoff(WatchBackoff::default()).modify(slim).boxed();
-    let client = &context.client;
+    let events = |api: Api<K>, name: String| {
+        let (health, metrics) = (context.health.clone(), context.metrics.clone());
+        let events = watcher(api, config.clone()).backoff(WatchBackoff::default()).modify(slim);
+        events.inspect(move |event| note(&health, &metrics, &K::kind(&()), &name, event)).boxed()
+    };
+    let (client, kind) = (&context.client, K::kind(&()));
     match context.namespaces.as_slice() {
-        [] => events(Api::all(client.clone())),
-        [one] => events(Api::namespaced(client.clone(), one)),
+        [] => events(Api::all(client.clone()), watch_name(&kind, None)),
+        [one] => events(Api::namespaced(client.clone(), one), watch_name(&kind, None)),
         several => {
-            let each = several.iter().map(|one| events(Api::namespaced(client.clone(), one)));
+            // Each tells of itself, or one that fails would be hidden by the others.
+            let each = several
+                .iter()
+                .map(|one| events(Api::namespaced(client.clone(), one), watch_name(&kind, Some(one))));
             scopes::merged(each.collect()).boxed()
         }
     }

@@ -62,6 +62,8 @@ pub enum Reason {
     PodsRefused,
     /// An object was refused by the API server.
     ApplyRefused,
+    /// The API server has failed again and again to take an object.
+    ApplyFailing,
     /// Nothing is wrong.
     Healthy,
     /// The spec can be carried out.
@@ -90,6 +92,7 @@ impl Reason {
             Self::RolledBack => "RolledBack",
             Self::PodsRefused => "PodsRefused",
             Self::ApplyRefused => "ApplyRefused",
+            Self::ApplyFailing => "ApplyFailing",
             Self::Healthy => "Healthy",
             Self::Accepted => "Accepted",
             Self::InvalidSpec => "InvalidSpec",

@@ -45,11 +45,17 @@ impl Drop for Operator {
 }
 
 fn start(fake: &Fake) -> Operator {
-    let health = Arc::new(Health::new(&WATCHED));
+    start_in(fake, &[])
+}
+
+fn start_in(fake: &Fake, namespaces: &[String]) -> Operator {
+    let health = Arc::new(Health::in_namespaces(&WATCHED, namespaces));
     health.found_missing(Vec::new());
     let settings = Settings { runner_image: "runner:1".to_owned() };
     let metrics = Metrics::new();
-    let context = Arc::new(Context::new(fake.client(), settings, metrics.clone(), health.clone()));
+    let mut context = Context::new(fake.client(), settings, metrics.clone(), health.clone());
+    context.namespaces = namespaces.to_vec();
+    let context = Arc::new(context);
     let task = tokio::spawn(controller::run(context.clone(), std::future::pending()));
     Operator { task, context, health, metrics }
 }
@@ -112,6 +118,39 @@ async fn an_object_that_is_refused_degrades_the_app_with_the_servers_words_until
         let waited = corrected.elapsed();
         assert!(waited < Duration::from_secs(5), "{code}: waited {waited:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_error_that_lasts_reaches_the_status_and_goes_from_it_when_it_heals() {
+    let fake = Fake::default();
+    fake.fail(on_deployment(500, "etcd", usize::MAX));
+    fake.put(APP, Some(app(1, 1)));
+    let _operator = start(&fake);
+    let degraded = eventually("the app is degraded", || {
+        condition(&fake, "Degraded").filter(|condition| condition["status"] == "True")
+    })
+    .await;
+    assert_eq!(degraded["reason"], "ApplyFailing");
+    assert!(degraded["message"].as_str().unwrap_or_default().contains("etcd"), "{degraded}");
+    assert!(fake.answers(&Method::PATCH, "/deployments/").len() >= 5, "not at the first hiccup");
+    fake.heal();
+    healthy(&fake).await;
+}
+
+#[tokio::test]
+async fn a_watch_that_fails_in_one_namespace_is_not_hidden_by_the_others() {
+    let fake = Fake::default();
+    let on = (Method::GET, "/namespaces/blog/services");
+    fake.fail(Fault { on, code: 403, message: "no right", times: usize::MAX });
+    let namespaces = ["shop", "blog"].map(str::to_owned);
+    let operator = start_in(&fake, &namespaces);
+    let missing = eventually("the watch is named", || {
+        operator.health.missing().into_iter().find(|missing| missing.contains("no right"))
+    })
+    .await;
+    assert_eq!(missing.split(':').next(), Some("watch of Service in the namespace blog"));
+    fake.heal();
+    eventually("nothing is missing", || operator.health.missing().is_empty().then_some(())).await;
 }
 
 #[tokio::test]

@@ -40,6 +40,13 @@ pub enum Findings<'a> {
         /// The Deployment as it is.
         deployment: Option<&'a Deployment>,
     },
+    /// The API server has failed to take something, again and again.
+    Failing {
+        /// What it said.
+        message: &'a str,
+        /// The Deployment as it is.
+        deployment: Option<&'a Deployment>,
+    },
 }
 
 impl<'a> Findings<'a> {
@@ -49,7 +56,8 @@ impl<'a> Findings<'a> {
             Self::Paused(deployment)
             | Self::Invalid(_, deployment)
             | Self::Taken(_, deployment)
-            | Self::Refused { deployment, .. } => deployment,
+            | Self::Refused { deployment, .. }
+            | Self::Failing { deployment, .. } => deployment,
         }
     }
 }
@@ -74,7 +82,9 @@ pub fn compute(
     if matches!(findings, Findings::Paused(_)) {
         return paused::status(previous, deployment, now);
     }
-    let due = was_ready(previous, generation)
+    // A spec that is not carried out changes nothing that runs.
+    let same_spec = previous.observed_generation == generation || !matches!(findings, Findings::Applied(_));
+    let due = (same_spec && was_ready(previous))
         || scaling_until(previous, deployment).is_some_and(|deadline| deadline <= now);
     let situation = Situation::of(deployment, due);
     let conditions = verdicts(findings, &situation)
@@ -107,17 +117,15 @@ pub fn compute(
     status
 }
 
-/// Whether everything was there for this generation before; then a missing
-/// instance has been lost and is not still to come.
-fn was_ready(previous: &NodeAppStatus, generation: Option<i64>) -> bool {
-    previous.observed_generation == generation
-        && previous.conditions.iter().any(|condition| {
-            let is =
-                |type_: ConditionType, status| condition.type_ == type_.name() && condition.status == status;
-            is(ConditionType::Ready, "True")
-                || (is(ConditionType::Degraded, "True")
-                    && condition.reason == Reason::InstancesUnavailable.name())
-        })
+/// Whether everything was there before; then a missing instance has been lost and
+/// is not still to come.
+fn was_ready(previous: &NodeAppStatus) -> bool {
+    previous.conditions.iter().any(|condition| {
+        let is = |type_: ConditionType, status| condition.type_ == type_.name() && condition.status == status;
+        is(ConditionType::Ready, "True")
+            || (is(ConditionType::Degraded, "True")
+                && condition.reason == Reason::InstancesUnavailable.name())
+    })
 }
 
 /// When instances that are still to come are late. Nobody else says so: to the
@@ -220,14 +228,19 @@ fn verdicts(findings: Findings<'_>, situation: &Situation) -> [Verdict; 5] {
             },
         ),
     };
-    let progressing = matches!(rollout, Rollout::Rolling | Rollout::Scaling) && hindrance.is_none();
-    let progress_reason = match (&hindrance, progressing) {
-        (Some(hindrance), _) => hindrance.reason,
-        (None, true) => rollout_reason,
-        (None, false) if matches!(rollout, Rollout::Stuck | Rollout::Paused) => rollout_reason,
-        (None, false) => Reason::Settled,
+    let moves = situation.exists && matches!(rollout, Rollout::Rolling | Rollout::Scaling);
+    let (progressing, progress_reason, progress_message) = match &hindrance {
+        // What came before a spec that cannot be carried out is brought to its end.
+        Some(hindrance) if hindrance.invalidates && moves => (true, rollout_reason, &situation.message),
+        Some(hindrance) => (false, hindrance.reason, &hindrance.message),
+        None if matches!(rollout, Rollout::Rolling | Rollout::Scaling) => {
+            (true, rollout_reason, &situation.message)
+        }
+        None if matches!(rollout, Rollout::Stuck | Rollout::Paused) => {
+            (false, rollout_reason, &situation.message)
+        }
+        None => (false, Reason::Settled, &situation.message),
     };
-    let progress_message = hindrance.as_ref().map_or(&situation.message, |hindrance| &hindrance.message);
     [
         ready,
         verdict(ConditionType::Available, available, available_reason, &situation.message),
@@ -271,6 +284,12 @@ fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
                 degrades: true,
             })
         }
+        Findings::Failing { message, .. } => Some(Hindrance {
+            reason: Reason::ApplyFailing,
+            message: format!("{message}. The operator tries again, every half minute or so"),
+            invalidates: false,
+            degrades: true,
+        }),
         Findings::Refused { message, spec_is_to_blame, .. } => Some(Hindrance {
             reason: Reason::ApplyRefused,
             message: message.to_owned(),

@@ -42,6 +42,8 @@ impl Rollout {
 /// Numbers of instances and what they mean.
 #[derive(Clone, Debug)]
 pub(super) struct Situation {
+    /// There is a Deployment.
+    pub exists: bool,
     /// Instances wanted.
     pub wanted: i32,
     /// Instances that exist, old and new.
@@ -66,6 +68,7 @@ impl Situation {
         let status = deployment.and_then(|deployment| deployment.status.as_ref());
         let number = |number: Option<i32>| number.unwrap_or(0);
         let mut situation = Self {
+            exists: deployment.is_some(),
             wanted: spec.map_or(0, |spec| spec.replicas.unwrap_or(1)),
             existing: number(status.and_then(|status| status.replicas)),
             ready: number(status.and_then(|status| status.ready_replicas)),
@@ -125,6 +128,7 @@ impl Situation {
         match self.rollout {
             Rollout::Settled if *wanted == 0 => "stopped: no instance is wanted".to_owned(),
             Rollout::Settled => format!("{available} of {wanted} instances are available"),
+            Rollout::Rolling if !self.exists => "there is no Deployment".to_owned(),
             Rollout::Rolling => format!("rolling out: {counts}"),
             Rollout::Scaling => format!("scaling: {counts}"),
             Rollout::Paused => {

@@ -234,6 +234,43 @@ fn an_invalid_spec_says_what_is_wrong_and_that_what_runs_still_serves() {
     assert_eq!(status.revision, previous.revision, "that is what runs");
 }
 
+fn message(status: &NodeAppStatus, type_: ConditionType) -> &str {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_.name());
+    condition.unwrap().message.as_str()
+}
+
+#[test]
+fn beside_an_invalid_spec_it_is_told_what_the_pods_really_do() {
+    let mut problems = Problems::default();
+    problems.add("spec.port", "must be a port");
+    let beside = |pods: &Pods, conditions: &[(&str, &str, &str)], previous: &NodeAppStatus| {
+        let running = deployment(pods, conditions);
+        compute(&app(8), previous, Findings::Invalid(&problems, Some(&running)), at(9))
+    };
+    let ready = fresh(&Pods(2, 2, 2, 2), &[ROLLED]);
+    let rolling = beside(&Pods(2, 3, 1, 2), &[ROLLING], &ready);
+    assert_eq!(of(&rolling, ConditionType::Progressing), ("True", "RollingOut"), "the rollout from before");
+    assert!(message(&rolling, ConditionType::Progressing).starts_with("rolling out"));
+    let lost = beside(&Pods(2, 2, 2, 1), &[ROLLED], &ready);
+    assert_eq!(
+        of(&lost, ConditionType::Degraded),
+        ("True", "InstancesUnavailable"),
+        "nothing is still to come"
+    );
+    let nothing = compute(&app(1), &NodeAppStatus::default(), Findings::Invalid(&problems, None), at(9));
+    assert_eq!(of(&nothing, ConditionType::Progressing), ("False", "InvalidSpec"));
+    assert_eq!(message(&nothing, ConditionType::Available), "there is no Deployment");
+}
+
+#[test]
+fn an_api_server_that_fails_again_and_again_degrades_the_app() {
+    let findings = Findings::Failing { message: "cannot apply Deployment cart: etcd", deployment: None };
+    let status = compute(&app(7), &NodeAppStatus::default(), findings, at(0));
+    assert_eq!(of(&status, ConditionType::Degraded), ("True", "ApplyFailing"));
+    assert_eq!(of(&status, ConditionType::Valid), ("True", "Accepted"));
+    assert!(message(&status, ConditionType::Ready).contains("etcd"));
+}
+
 #[test]
 fn a_taken_name_is_named_with_the_way_out() {
     let taken = [Taken { kind: "Service", name: "cart".into(), holder: "belongs to Ingress legacy".into() }];
