@@ -7,7 +7,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use nodeapp_operator::controller::desired::{Children, History, Settings, desired};
+use nodeapp_operator::controller::desired::{Children, Settings, desired};
+use nodeapp_operator::controller::observe::Observed;
 use nodeapp_operator::controller::validate::validate;
 use nodeapp_operator::crd::NodeApp;
 use serde::Serialize;
@@ -31,7 +32,7 @@ fn render(app: &str) -> Result<String> {
     let valid = validate(&app).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let settings = Settings { runner_image: "registry.example/nodeapp-runner:9.9.9".to_owned() };
     let Children { service_account, revision, service, disruption_budget, deployment, .. } =
-        desired(&valid, &[], &History::default(), &settings);
+        desired(&valid, &Observed::default(), &settings);
     let documents = [
         Some(yaml(&service_account)?),
         Some(yaml(&revision)?),

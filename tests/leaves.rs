@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::ControllerRevision;
 use nodeapp_operator::controller::desired::{Children, History, Prepared, Settings, desired};
+use nodeapp_operator::controller::observe::Observed;
 use nodeapp_operator::controller::validate::validate;
 use nodeapp_operator::crd::{self, NodeApp};
 use serde_json::{Value, json};
@@ -233,22 +233,18 @@ fn merge(target: &mut Value, change: &Value) {
 /// itself, which differs for any two specs.
 fn children(row: &Row, value: &Value) -> String {
     let mut spec = json!({"image": "a:1", "script": "a.js"});
-    let good = made(row, &spec, &[], &History::default()).revision;
+    let good = made(row, &spec, &Observed::default()).revision;
     merge(&mut spec, &row.around);
     put(&mut spec, row.leaf, value);
-    let failed = made(row, &spec, &[], &History::default()).revision.metadata.name;
+    let failed = made(row, &spec, &Observed::default()).revision.metadata.name;
     let history = History { stable: good.metadata.name.clone(), failed };
+    let observed = Observed { revisions: vec![Arc::new(good)], history, ..Observed::default() };
     let Children { service_account, service, disruption_budget, deployment, .. } =
-        made(row, &spec, &[Arc::new(good)], &history);
+        made(row, &spec, &observed);
     serde_json::to_string(&(service_account, service, disruption_budget, deployment)).unwrap()
 }
 
-fn made(
-    row: &Row,
-    spec: &Value,
-    revisions: &[Arc<ControllerRevision>],
-    history: &History,
-) -> Children<Prepared> {
+fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {
     let app = json!({
         "apiVersion": "nodeapp.dev/v1alpha1",
         "kind": "NodeApp",
@@ -257,7 +253,7 @@ fn made(
     });
     let app: NodeApp = serde_json::from_value(app).unwrap_or_else(|error| panic!("{}: {error}", row.leaf));
     let valid = validate(&app).unwrap_or_else(|problems| panic!("{}: {problems}", row.leaf));
-    desired(&valid, revisions, history, &Settings { runner_image: "runner:1".to_owned() })
+    desired(&valid, observed, &Settings { runner_image: "runner:1".to_owned() })
 }
 
 #[test]

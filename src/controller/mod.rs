@@ -187,7 +187,7 @@ async fn carry_out(
 ) -> Result<CarriedOut, Error> {
     let mut looked = false;
     loop {
-        let children = desired::desired(valid, &observed.revisions, &observed.history, &context.settings);
+        let children = desired::desired(valid, &observed, &context.settings);
         // A worker has no use for the name of a Service.
         observed.taken.retain(|taken| children.include(taken.kind));
         if !observed.taken.is_empty() {

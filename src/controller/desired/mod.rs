@@ -9,7 +9,6 @@ mod service;
 mod service_account;
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
@@ -20,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub use revision::{HISTORY_LIMIT, History, Rendered, obsolete};
 
 use super::names;
+use super::observe::Observed;
 use super::validate::ValidatedApp;
 
 /// What an installation decides for all apps.
@@ -91,16 +91,11 @@ impl<Stage> Children<Stage> {
 
 /// The children that an app should have.
 ///
-/// `revisions` are the ones that it has: a template that was rendered for the
-/// same spec before is used again as it is, whatever this version would render.
-/// `history` says which of them have failed.
-pub fn desired(
-    app: &ValidatedApp,
-    revisions: &[Arc<ControllerRevision>],
-    history: &History,
-    settings: &Settings,
-) -> Children<Prepared> {
-    let Rendered { revision, template, running } = revision::build(app, revisions, history, settings);
+/// A template that was rendered for the same spec before, and is `observed` among
+/// the revisions, is used again as it is, whatever this version would render.
+pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> Children<Prepared> {
+    let Rendered { revision, template, running } =
+        revision::build(app, &observed.revisions, &observed.history, settings);
     Children::new(
         service_account::build(app),
         revision,

@@ -25,7 +25,7 @@ pub(super) fn judge(
             failed = failed.filter(|failed| failed != running);
             return History { stable: Some(running.to_owned()), failed };
         }
-        Rollout::Stuck if running == wanted => failed = Some(wanted.to_owned()),
+        _ if situation.overdue && running == wanted => failed = Some(wanted.to_owned()),
         _ => {}
     }
     History { stable, failed }

@@ -56,6 +56,8 @@ pub(super) struct Situation {
     pub available: i32,
     /// What is going on.
     pub rollout: Rollout,
+    /// Whether new pods have made no progress for too long, for whatever reason.
+    pub overdue: bool,
     /// The same in a sentence.
     pub message: String,
 }
@@ -75,9 +77,12 @@ impl Situation {
             updated: number(status.and_then(|status| status.updated_replicas)),
             available: number(status.and_then(|status| status.available_replicas)),
             rollout: Rollout::Rolling,
+            overdue: false,
             message: String::new(),
         };
         situation.rollout = situation.judge(deployment, due);
+        situation.overdue = matches!(situation.rollout, Rollout::Stuck | Rollout::Refused)
+            && deployment.is_some_and(|deployment| holds(deployment, "Progressing", "False"));
         situation.message = situation.describe(deployment);
         situation
     }
@@ -97,13 +102,10 @@ impl Situation {
         if paused && (self.updated < self.existing || self.existing == 0) {
             return Rollout::Paused;
         }
-        let holds = |type_: &str, status: &str| {
-            condition(deployment, type_).is_some_and(|condition| condition.status == status)
-        };
-        if holds("ReplicaFailure", "True") {
+        if holds(deployment, "ReplicaFailure", "True") {
             return Rollout::Refused;
         }
-        if holds("Progressing", "False") {
+        if holds(deployment, "Progressing", "False") {
             return Rollout::Stuck;
         }
         // Of a paused one the condition tells nothing but the pause.
@@ -165,6 +167,10 @@ impl Situation {
 pub(super) fn deadline(deployment: Option<&Deployment>) -> SignedDuration {
     let seconds = deployment.and_then(|deployment| deployment.spec.as_ref()?.progress_deadline_seconds);
     SignedDuration::from_secs(seconds.unwrap_or(600).into())
+}
+
+fn holds(deployment: &Deployment, type_: &str, status: &str) -> bool {
+    condition(deployment, type_).is_some_and(|condition| condition.status == status)
 }
 
 fn condition<'a>(deployment: &'a Deployment, type_: &str) -> Option<&'a DeploymentCondition> {

@@ -151,6 +151,18 @@ fn a_used_up_quota_is_told_in_the_words_of_the_api_server() {
 }
 
 #[test]
+fn a_rollout_that_a_quota_blocks_for_too_long_has_failed() {
+    let refused = ("ReplicaFailure", "True", "FailedCreate");
+    let blocked = fresh(&Pods(3, 3, 0, 3), &[ROLLING, refused]);
+    assert_eq!(blocked.failed_revision, None, "it may still come");
+    let overdue = carried_out(deployment(&Pods(3, 3, 0, 3), &[STUCK, refused]), &blocked, 60);
+    assert_eq!(of(&overdue, ConditionType::Degraded), ("True", "PodsRefused"), "the cause is told");
+    assert_eq!(overdue.failed_revision.as_deref(), Some("cart-1"));
+    let scaling = fresh(&Pods(3, 1, 1, 1), &[ROLLED, refused]);
+    assert_eq!(scaling.failed_revision, None, "more instances are no rollout");
+}
+
+#[test]
 fn an_instance_lost_after_the_rollout_is_no_rollout() {
     let ready = fresh(&Pods(2, 2, 2, 2), &[ROLLED]);
     let lost = carried_out(deployment(&Pods(2, 2, 2, 1), &[ROLLED]), &ready, 60);

@@ -241,7 +241,7 @@ proptest! {
         });
         if let Ok(valid) = validate(&app(&spec)) {
             let settings = crate::controller::desired::Settings { runner_image: "r".into() };
-            let children = crate::controller::desired::desired(&valid, &[], &crate::controller::desired::History::default(), &settings);
+            let children = crate::controller::desired::desired(&valid, &crate::controller::observe::Observed::default(), &settings);
             let grace = children.deployment.spec.unwrap().template.spec.unwrap().termination_grace_period_seconds;
             prop_assert!(grace.unwrap() >= 2);
         }
