@@ -29,6 +29,13 @@ const CHILD: &[&str] = &["create", "get", "list", "patch", "watch"];
 pub const TABLE: &[Permission] = &[
     Permission {
         group: "",
+        resource: "pods",
+        verbs: &["list", "watch"],
+        why: "how the instances of an app are is seen in its pods",
+        unproved: &[],
+    },
+    Permission {
+        group: "",
         resource: "serviceaccounts",
         verbs: CHILD,
         why: "every app runs under an account of its own, which has no token",

@@ -65,7 +65,7 @@ impl<K> Default for Cache<K> {
     }
 }
 
-impl<K: Resource + ResourceExt> Cache<K> {
+impl<K: Resource + ResourceExt + PartialEq> Cache<K> {
     /// The children of an app.
     pub fn of(&self, app: &AppKey) -> Vec<Arc<K>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -96,8 +96,11 @@ impl<K: Resource + ResourceExt> Cache<K> {
     }
 }
 
-impl<K: Resource + ResourceExt> Index<K> {
+impl<K: Resource + ResourceExt + PartialEq> Index<K> {
     fn insert(&mut self, object: K) -> HashSet<AppKey> {
+        if self.has(&object) {
+            return HashSet::new();
+        }
         let mut concerned = self.remove(object.meta());
         if let Some(app) = AppKey::of_child(object.meta()) {
             self.app_of.insert((app.namespace.clone(), object.name_any()), app.clone());
@@ -105,6 +108,13 @@ impl<K: Resource + ResourceExt> Index<K> {
             concerned.insert(app);
         }
         concerned
+    }
+
+    /// Whether an object is known as it is: something has changed in it that is not kept.
+    fn has(&self, object: &K) -> bool {
+        AppKey::of_child(object.meta())
+            .and_then(|app| self.by_app.get(&app)?.get(&object.name_any()))
+            .is_some_and(|known| **known == *object)
     }
 
     fn remove(&mut self, meta: &ObjectMeta) -> HashSet<AppKey> {
@@ -121,12 +131,9 @@ impl<K: Resource + ResourceExt> Index<K> {
     }
 
     fn differences(&self, other: &Self) -> HashSet<AppKey> {
-        let versions = |index: &Self, app: &AppKey| -> Vec<Option<String>> {
-            let children = index.by_app.get(app).into_iter().flat_map(BTreeMap::values);
-            children.map(|child| child.resource_version()).collect()
-        };
         let apps: HashSet<&AppKey> = self.by_app.keys().chain(other.by_app.keys()).collect();
-        apps.into_iter().filter(|app| versions(self, app) != versions(other, app)).cloned().collect()
+        let changed = |app: &&AppKey| self.by_app.get(app) != other.by_app.get(app);
+        apps.into_iter().filter(changed).cloned().collect()
     }
 }
 
@@ -216,6 +223,14 @@ mod tests {
         cache.take(Event::Init);
         cache.take(Event::InitApply(service("web", "web", "1")));
         assert_eq!(cache.take(Event::InitDone), HashSet::from([key("api")]), "api went unseen");
+    }
+
+    #[test]
+    fn a_change_that_is_not_kept_concerns_nobody() {
+        let cache = Cache::default();
+        assert_eq!(cache.take(Event::Apply(service("web", "web", "1"))), HashSet::from([key("web")]));
+        assert_eq!(cache.take(Event::Apply(service("web", "web", "1"))), HashSet::new());
+        assert_eq!(cache.take(Event::Apply(service("web", "web", "2"))), HashSet::from([key("web")]));
     }
 
     #[test]

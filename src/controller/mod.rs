@@ -21,6 +21,7 @@ pub mod events;
 pub mod names;
 pub mod observe;
 pub mod outcome;
+pub mod pods;
 mod report;
 mod scopes;
 pub mod status;

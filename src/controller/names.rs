@@ -15,6 +15,8 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const PAUSED_ANNOTATION: &str = "nodeapp.dev/paused";
 /// Tells `kubectl logs` and `kubectl exec` which container is meant.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
+/// Label by which the Deployment tells the pods of its templates apart.
+pub const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 /// Name of the app's container.
 pub const APP_CONTAINER: &str = "app";
 /// Name of the app's port in containers and Service.

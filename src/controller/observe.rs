@@ -14,6 +14,7 @@ use super::cache::{AppKey, Cache};
 use super::desired::History;
 use super::error::{Action, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER};
+use super::pods::AppPod;
 use crate::crd::NodeAppStatus;
 
 /// What the watches have seen, kind by kind.
@@ -29,6 +30,8 @@ pub struct Caches {
     pub disruption_budgets: Cache<PodDisruptionBudget>,
     /// Deployments.
     pub deployments: Cache<Deployment>,
+    /// Pods, which are the Deployment's children and not ours.
+    pub pods: Cache<AppPod>,
 }
 
 /// The objects that have the names of an app's children.
@@ -44,6 +47,8 @@ pub struct Observed {
     pub disruption_budget: Option<Arc<PodDisruptionBudget>>,
     /// Deployment.
     pub deployment: Option<Arc<Deployment>>,
+    /// Pods, by name.
+    pub pods: Vec<Arc<AppPod>>,
     /// How rollouts went.
     pub history: History,
     /// Objects that belong to someone else.
@@ -90,6 +95,7 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
         service: sort_out(named(&caches.services, owner), owner, &mut taken),
         disruption_budget: sort_out(named(&caches.disruption_budgets, owner), owner, &mut taken),
         deployment: sort_out(named(&caches.deployments, owner), owner, &mut taken),
+        pods: caches.pods.of(owner.key),
         history: History::of(status),
         taken,
     }
@@ -118,7 +124,7 @@ pub async fn live(
     Ok(known)
 }
 
-fn named<K: Resource>(cache: &Cache<K>, owner: Owner<'_>) -> Option<Arc<K>> {
+fn named<K: Resource + PartialEq>(cache: &Cache<K>, owner: Owner<'_>) -> Option<Arc<K>> {
     cache.of(owner.key).into_iter().find(|child| child.meta().name.as_deref() == Some(&owner.key.name))
 }
 

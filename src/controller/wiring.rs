@@ -24,13 +24,21 @@ use tokio::task::JoinSet;
 use super::apply::Child;
 use super::cache::{AppKey, Cache, slim, slim_app, slim_revision};
 use super::context::Context;
+use super::pods::{AppPod, slim_pod};
 use super::watching::{WatchBackoff, note};
 use super::{Guarded, names, reconcile, retry, scopes};
 use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
-pub const WATCHED: [&str; 6] =
-    ["NodeApp", "ServiceAccount", "ControllerRevision", "Service", "PodDisruptionBudget", "Deployment"];
+pub const WATCHED: [&str; 7] = [
+    "NodeApp",
+    "ServiceAccount",
+    "ControllerRevision",
+    "Service",
+    "PodDisruptionBudget",
+    "Deployment",
+    "Pod",
+];
 
 /// Reconciles at a time.
 const CONCURRENCY: u16 = 16;
@@ -166,6 +174,7 @@ fn watch_children(
             tasks,
         ),
         watch_kind::<Deployment>(context, |context| &context.caches.deployments, slim, touched, tasks),
+        watch_kind::<AppPod>(context, |context| &context.caches.pods, slim_pod, touched, tasks),
     ]
 }
 
@@ -179,7 +188,7 @@ fn watch_kind<K>(
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<bool>
 where
-    K: Child + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + Sync + 'static,
+    K: Child + PartialEq + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + Sync + 'static,
 {
     let (listed, receiver) = watch::channel(false);
     let (context, touched) = (context.clone(), touched.clone());

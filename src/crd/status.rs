@@ -19,6 +19,10 @@ pub struct NodeAppStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
     )]
     pub conditions: Vec<Condition>,
+    /// Instances that are wanted now, whoever decides it: instances, fillCluster, the autoscaler, or
+    /// 0 for a stopped app.
+    #[serde(default)]
+    pub desired_replicas: i32,
     /// Instances that exist, old and new.
     #[serde(default)]
     pub replicas: i32,

@@ -95,6 +95,7 @@ pub fn compute(
     let mut status = NodeAppStatus {
         observed_generation: generation,
         conditions,
+        desired_replicas: situation.wanted,
         replicas: situation.existing,
         ready_replicas: situation.ready,
         updated_replicas: situation.updated,

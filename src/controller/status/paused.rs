@@ -21,6 +21,7 @@ pub(super) fn status(
          changes of the spec wait. Remove the annotation to go on"
     );
     let mut status = NodeAppStatus {
+        desired_replicas: situation.wanted,
         replicas: situation.existing,
         ready_replicas: situation.ready,
         updated_replicas: situation.updated,

@@ -1,0 +1,201 @@
+//! What is kept of the apps' pods: a few hundred bytes of each instead of some
+//! ten thousand, since there may be thousands. Everything else in a pod is not
+//! even read.
+
+use k8s_openapi::api::core::v1::{ContainerState, PodSchedulingGate};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, NamespaceResourceScope};
+use serde::{Deserialize, Serialize};
+
+use super::names::{APP_LABEL, TEMPLATE_HASH_LABEL};
+
+/// A pod of an app.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AppPod {
+    /// Name, namespace, UID, times, and the labels and annotations that are read.
+    pub metadata: ObjectMeta,
+    /// Where it runs, and what it waits for.
+    #[serde(default)]
+    pub spec: AppPodSpec,
+    /// How it is.
+    #[serde(default)]
+    pub status: AppPodStatus,
+}
+
+/// The part of a pod's spec that is read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AppPodSpec {
+    /// The node that it was given to.
+    pub node_name: Option<String>,
+    /// What keeps it from being given to one.
+    pub scheduling_gates: Vec<PodSchedulingGate>,
+}
+
+/// The part of a pod's status that is read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AppPodStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+    pub phase: Option<String>,
+    /// Why it is in this phase, such as `Evicted`.
+    pub reason: Option<String>,
+    /// Its address in the cluster.
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<String>,
+    /// `PodScheduled` and `Ready`.
+    pub conditions: Vec<AppPodCondition>,
+    /// The app's container and its neighbours.
+    pub container_statuses: Vec<AppContainer>,
+    /// The container that brings the runner, and sidecars.
+    pub init_container_statuses: Vec<AppContainer>,
+}
+
+/// A condition of a pod, without its times, which nobody reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AppPodCondition {
+    /// Its name.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// True, False or Unknown.
+    pub status: String,
+    /// One word.
+    pub reason: Option<String>,
+}
+
+/// How a container is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AppContainer {
+    /// Its name.
+    pub name: String,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// How often the kubelet has started it again.
+    pub restart_count: i32,
+    /// What it does now.
+    pub state: Option<ContainerState>,
+    /// How it ended before.
+    pub last_state: Option<ContainerState>,
+}
+
+impl k8s_openapi::Resource for AppPod {
+    const API_VERSION: &'static str = "v1";
+    const GROUP: &'static str = "";
+    const KIND: &'static str = "Pod";
+    const VERSION: &'static str = "v1";
+    const URL_PATH_SEGMENT: &'static str = "pods";
+    type Scope = NamespaceResourceScope;
+}
+
+impl Metadata for AppPod {
+    type Ty = ObjectMeta;
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// The conditions of a pod that are read.
+const CONDITIONS: [&str; 2] = ["PodScheduled", "Ready"];
+/// The labels of a pod that are read.
+const LABELS: [&str; 2] = [APP_LABEL, TEMPLATE_HASH_LABEL];
+/// The annotations of a pod that are read.
+const ANNOTATIONS: [&str; 0] = [];
+
+/// Drops what nobody reads of a pod. Without its version, a pod that has changed
+/// in nothing that is read is the same, and nobody is woken.
+pub fn slim_pod(pod: &mut AppPod) {
+    let meta = std::mem::take(&mut pod.metadata);
+    pod.metadata = ObjectMeta {
+        name: meta.name,
+        namespace: meta.namespace,
+        uid: meta.uid,
+        creation_timestamp: meta.creation_timestamp,
+        deletion_timestamp: meta.deletion_timestamp,
+        labels: meta.labels.map(|mut labels| {
+            labels.retain(|name, _| LABELS.contains(&name.as_str()));
+            labels
+        }),
+        annotations: meta.annotations.map(|mut annotations| {
+            annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
+            annotations
+        }),
+        ..ObjectMeta::default()
+    };
+    pod.status.conditions.retain(|condition| CONDITIONS.contains(&condition.type_.as_str()));
+}
+
+impl AppPod {
+    /// The hash of the pod template that it was made from; none for a pod that no
+    /// `ReplicaSet` has made.
+    pub fn template_hash(&self) -> Option<&str> {
+        self.metadata.labels.as_ref()?.get(TEMPLATE_HASH_LABEL).map(String::as_str)
+    }
+
+    /// Whether it is being deleted.
+    pub fn is_terminating(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether it has run and never will again, though it is still listed: evicted
+    /// by a node in need, or left by one that shut down.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_pod_only_what_is_read_is_kept() {
+        let whole = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": "web-7d-abc", "namespace": "shop", "uid": "u1", "resourceVersion": "7",
+                "labels": {"nodeapp.dev/app": "web", "pod-template-hash": "7d", "team": "x"},
+                "annotations": {"nodeapp.dev/config": "{}"},
+                "managedFields": [{"manager": "kubelet"}],
+            },
+            "spec": {
+                "containers": [{"name": "app", "image": "a:1"}], "nodeName": "n1",
+                "schedulingGates": [{"name": "g"}],
+            },
+            "status": {
+                "phase": "Running", "podIP": "10.0.0.1",
+                "conditions": [
+                    {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+                    {"type": "ContainersReady", "status": "True"},
+                ],
+                "containerStatuses": [{"name": "app", "ready": true, "restartCount": 3, "image": "a:1",
+                    "imageID": "x", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}],
+            },
+        });
+        let mut pod: AppPod = serde_json::from_value(whole).unwrap();
+        slim_pod(&mut pod);
+        assert_eq!(pod.template_hash(), Some("7d"));
+        assert_eq!(pod.spec.node_name.as_deref(), Some("n1"));
+        assert_eq!(pod.status.pod_ip.as_deref(), Some("10.0.0.1"));
+        assert_eq!(pod.status.container_statuses[0].restart_count, 3);
+        assert_eq!(pod.status.conditions.len(), 1);
+        let text = serde_json::to_string(&pod).unwrap();
+        for gone in ["team", "nodeapp.dev/config", "kubelet", "resourceVersion", "lastTransitionTime"] {
+            assert!(!text.contains(gone), "{gone}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_lacks_nearly_everything_can_be_read() {
+        let pod: AppPod = serde_json::from_value(json!({"metadata": {"name": "x"}})).unwrap();
+        assert!(!pod.is_terminating() && !pod.has_ended() && pod.template_hash().is_none());
+    }
+}
