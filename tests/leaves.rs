@@ -306,8 +306,13 @@ fn defaults_in_the_schema_are_the_defaults_of_the_code() {
     let crd = serde_json::to_value(crd::definition()).unwrap();
     let mut found = BTreeMap::new();
     walk("", &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut found);
-    let status =
-        [".status.availableReplicas", ".status.readyReplicas", ".status.replicas", ".status.updatedReplicas"];
+    let status = [
+        ".status.availableReplicas",
+        ".status.desiredReplicas",
+        ".status.readyReplicas",
+        ".status.replicas",
+        ".status.updatedReplicas",
+    ];
     let mut expected: BTreeMap<String, Value> =
         status.into_iter().map(|path| (path.to_owned(), json!(0))).collect();
     expected.insert(".spec.instances".to_owned(), json!(crd::defaults::instances()));
