@@ -81,6 +81,7 @@ fn top_level() -> Vec<Row> {
     let quantity = |name: &str, value: &str| json!({"key": name, "value": value});
     vec![
         row("stopped", json!(false), json!(true)),
+        row("cronRestart", json!("0 3 * * *"), json!("0 4 * * *")),
         row("rollout.maxSurge", json!(1), json!("50%")),
         row("rollout.maxUnavailable", json!(0), json!("10%")),
         row("rollout.minReadySeconds", json!(0), json!(5)),
@@ -239,9 +240,10 @@ fn children(row: &Row, value: &Value) -> String {
     let failed = made(row, &spec, &Observed::default()).revision.metadata.name;
     let history = History { stable: good.metadata.name.clone(), failed };
     let observed = Observed { revisions: vec![Arc::new(good)], history, ..Observed::default() };
-    let Children { service_account, service, disruption_budget, deployment, .. } =
+    let Children { service_account, service, disruption_budget, deployment, restarts, .. } =
         made(row, &spec, &observed);
-    serde_json::to_string(&(service_account, service, disruption_budget, deployment)).unwrap()
+    serde_json::to_string(&(service_account, service, disruption_budget, deployment, restarts.status))
+        .unwrap()
 }
 
 fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {

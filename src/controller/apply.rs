@@ -85,8 +85,16 @@ impl<'a> Writer<'a> {
         children: Children<Prepared>,
         observed: &Observed,
     ) -> Result<Children<Applied>, Error> {
-        let Children { service_account, revision, running, service, disruption_budget, deployment, stage: _ } =
-            children;
+        let Children {
+            service_account,
+            revision,
+            running,
+            service,
+            disruption_budget,
+            deployment,
+            restarts,
+            stage: _,
+        } = children;
         let known = observed
             .revisions
             .iter()
@@ -99,7 +107,15 @@ impl<'a> Writer<'a> {
             self.optional(disruption_budget, observed.disruption_budget.as_deref()).await?;
         let deployment = self.one(deployment, observed.deployment.as_deref()).await?;
         self.forget_history(&revision, &running, observed).await?;
-        Ok(Children::new(service_account, revision, running, service, disruption_budget, deployment))
+        Ok(Children::new(
+            service_account,
+            revision,
+            running,
+            service,
+            disruption_budget,
+            deployment,
+            restarts,
+        ))
     }
 
     async fn one<K: Child>(&mut self, desired: K, live: Option<&K>) -> Result<K, Error> {

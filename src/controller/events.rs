@@ -13,7 +13,8 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use super::apply::Repair;
-use super::names::{MANAGER, PAUSED_ANNOTATION};
+use super::names::{MANAGER, PAUSED_ANNOTATION, RESTARTED_ANNOTATION};
+use super::restarts::News;
 use crate::crd::{Condition, ConditionType, NodeAppStatus, Reason};
 
 /// Longest note that the API server takes, in bytes.
@@ -90,6 +91,27 @@ pub fn of_repair(repair: &Repair) -> Note {
         None => ("Recreated", format!("the {kind} {name} was missing and has been made again")),
     };
     Note { warning: true, reason: reason.to_owned(), text }
+}
+
+/// What to tell of a restart.
+pub fn of_restart(news: &News) -> Note {
+    let (reason, text) = match news {
+        News::Requested => (
+            "RestartRequested",
+            format!(
+                "all instances are replaced, one surge at a time, as the annotation {RESTARTED_ANNOTATION} asks"
+            ),
+        ),
+        News::Scheduled(schedule) => (
+            "ScheduledRestart",
+            format!("all instances are replaced, one surge at a time, as cronRestart says: {schedule}"),
+        ),
+        News::Skipped(why) => (
+            "ScheduledRestartSkipped",
+            format!("it is time for a restart by cronRestart, which is left out: {why}"),
+        ),
+    };
+    Note { warning: false, reason: reason.to_owned(), text }
 }
 
 /// Cuts a note to what the API server takes, at the border of a character.

@@ -23,6 +23,7 @@ pub mod observe;
 pub mod outcome;
 pub mod pods;
 mod report;
+pub mod restarts;
 mod scopes;
 pub mod status;
 pub mod validate;
@@ -133,6 +134,7 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, E
     match Box::pin(carry_out(&valid, owner, observed, context)).await {
         Ok(CarriedOut::Done { children, outcome, repairs }) => {
             report::repaired(context, app, &children, &repairs).await;
+            report::restarted(context, app, &children).await;
             report::report(context, app, key, Findings::Applied(&children), outcome).await
         }
         Ok(CarriedOut::Taken(observed)) => {

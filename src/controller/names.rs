@@ -13,6 +13,11 @@ pub const APP_LABEL: &str = "nodeapp.dev/app";
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// On a `NodeApp`, with the value `true`: the operator leaves it alone.
 pub const PAUSED_ANNOTATION: &str = "nodeapp.dev/paused";
+/// On a `NodeApp`, with any value: another value restarts the app, one surge at a
+/// time. It stands in the pod template too.
+pub const RESTARTED_ANNOTATION: &str = "nodeapp.dev/restartedAt";
+/// On the pod template: the time of the schedule at which it was restarted last.
+pub const SCHEDULED_ANNOTATION: &str = "nodeapp.dev/scheduledRestart";
 /// Tells `kubectl logs` and `kubectl exec` which container is meant.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 /// Label by which the Deployment tells the pods of its templates apart.
@@ -33,6 +38,11 @@ const HASH_LETTERS: &[u8; 32] = b"0123456789bcdfghjklmnpqrstvwxz45";
 pub fn is_paused(app: &ObjectMeta) -> bool {
     let annotation = app.annotations.as_ref().and_then(|annotations| annotations.get(PAUSED_ANNOTATION));
     annotation.is_some_and(|value| value == "true")
+}
+
+/// What was asked for last by the annotation.
+pub fn restart_request(app: &ObjectMeta) -> Option<&str> {
+    app.annotations.as_ref()?.get(RESTARTED_ANNOTATION).map(String::as_str)
 }
 
 /// The labels by which the pods of an app are found.

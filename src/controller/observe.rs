@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -15,7 +16,7 @@ use super::desired::History;
 use super::error::{Action, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER};
 use super::pods::AppPod;
-use crate::crd::NodeAppStatus;
+use crate::crd::{CronRestartStatus, NodeAppStatus};
 
 /// What the watches have seen, kind by kind.
 #[derive(Debug, Default)]
@@ -51,6 +52,10 @@ pub struct Observed {
     pub pods: Vec<Arc<AppPod>>,
     /// How rollouts went.
     pub history: History,
+    /// When this was.
+    pub now: Timestamp,
+    /// What came of the schedule so far.
+    pub schedule: Option<CronRestartStatus>,
     /// Objects that belong to someone else.
     pub taken: Vec<Taken>,
 }
@@ -97,6 +102,8 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
         deployment: sort_out(named(&caches.deployments, owner), owner, &mut taken),
         pods: caches.pods.of(owner.key),
         history: History::of(status),
+        now: Timestamp::now(),
+        schedule: status.cron_restart.clone(),
         taken,
     }
 }

@@ -39,7 +39,8 @@ impl From<Outcome> for Done {
 impl Done {
     /// When to look again, should no watch say so earlier.
     pub fn next(self, spread: f64) -> Action {
-        self.good_for.map_or_else(|| self.outcome.next(spread), Action::requeue)
+        let next = self.outcome.wait(spread);
+        Action::requeue(self.good_for.map_or(next, |good_for| next.min(good_for)))
     }
 }
 
@@ -62,13 +63,13 @@ impl Outcome {
 
     /// When to look again, should no watch say so earlier. `spread` from 0 to 1
     /// keeps a fleet from returning at once.
-    pub fn next(self, spread: f64) -> Action {
+    fn wait(self, spread: f64) -> Duration {
         let half_an_hour = Duration::from_mins(30).mul_f64(1.0 + spread.clamp(0.0, 1.0));
-        Action::requeue(match self {
+        match self {
             Self::Unchanged | Self::Changed | Self::Paused | Self::Invalid | Self::Deleting => half_an_hour,
             // Objects of others are not watched.
             Self::NameTaken => Duration::from_secs(20).mul_f64(1.0 + spread.clamp(0.0, 1.0)),
-        })
+        }
     }
 }
 

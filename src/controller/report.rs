@@ -80,6 +80,13 @@ pub(super) async fn repaired(
     }
 }
 
+/// Tells of restarts that no change of the spec has asked for.
+pub(super) async fn restarted(context: &Context, app: &NodeApp, children: &Children<Applied>) {
+    if let Some(news) = &children.restarts.news {
+        context.events.publish(&app.object_ref(&()), events::of_restart(news)).await;
+    }
+}
+
 /// Returns the version that came of it.
 async fn patch(
     context: &Context,

@@ -2,6 +2,7 @@
 //! children gathered for a moment.
 
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,17 +133,19 @@ fn apps(
     reflector(writer, events)
         .applied_objects()
         .predicate_filter(
-            Predicate::combine(predicates::generation, paused),
+            Predicate::combine(predicates::generation, annotations),
             kube::runtime::PredicateConfig::default(),
         )
         .filter_map(|app| std::future::ready(app.ok()))
         .map(|app| request(&super::key(&app), ReconcileReason::ObjectUpdated))
 }
 
-/// A change of the annotation does not change the generation.
+/// Changes of annotations do not change the generation.
 #[allow(clippy::unnecessary_wraps)] // The library's signature.
-fn paused(app: &Guarded) -> Option<u64> {
-    Some(names::is_paused(app.meta()).into())
+fn annotations(app: &Guarded) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    (names::is_paused(app.meta()), names::restart_request(app.meta())).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 fn watch_children(

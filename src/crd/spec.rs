@@ -216,6 +216,17 @@ pub struct NodeAppSpec {
     /// true).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autorestart: Option<bool>,
+    /// Times at which all instances are restarted, one surge at a time, as at a change of the spec (PM2
+    /// `cron_restart`, which restarts them all at once): a cron expression of five fields such as `0 3
+    /// * * *`, or a word such as `@daily`, in timeZone. A stopped app stays stopped. Default: off
+    /// (PM2: off).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = (
+        r"self.matches('^(@[a-z]+|\\S+( +\\S+){4})$')",
+        "cronRestart must be a cron expression of five fields such as '0 3 * * *', without seconds, or @daily; to switch it off, leave it out",
+    ))]
+    pub cron_restart: Option<String>,
     /// Exit codes after which the app is not started again (PM2 `stop_exit_codes`). A death by a
     /// signal has no exit code (in PM2 it has 0).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

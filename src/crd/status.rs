@@ -48,6 +48,9 @@ pub struct NodeAppStatus {
     /// The revision that the spec asks for, if its rollout has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_revision: Option<String>,
+    /// The schedule of cronRestart: what came of it, and what comes next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron_restart: Option<CronRestartStatus>,
     /// Image of the runner in that pod template. It changes with the spec, not with an upgrade of
     /// the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +58,22 @@ pub struct NodeAppStatus {
     /// Address of the Service inside the cluster; absent for a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+/// What came of the schedule of an app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CronRestartStatus {
+    /// Expression and time zone that this is about.
+    pub schedule: String,
+    /// When the app was last restarted by it, or run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub last: Option<String>,
+    /// When it will be next; absent while it is stopped or the operator leaves it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub next: Option<String>,
 }
 
 /// One aspect of the state of an app.

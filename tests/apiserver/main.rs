@@ -12,6 +12,7 @@ mod lease;
 mod others;
 mod people;
 mod pull_secret;
+mod restarts;
 mod rights;
 mod scoped;
 mod support;

@@ -99,6 +99,30 @@ impl Cron {
         None
     }
 
+    /// The same in the five fields that Kubernetes' `CronJob` takes, which knows
+    /// neither Sunday as 7 nor the last day of a month.
+    ///
+    /// # Errors
+    /// Which part it does not know.
+    pub fn for_kubernetes(&self) -> Result<String, &'static str> {
+        if self.last_day {
+            return Err("L, the last day of the month");
+        }
+        if self.seconds != 1 {
+            return Err("seconds");
+        }
+        // Where either day is enough, a star would make it the other one alone.
+        let star = !self.either_day;
+        Ok([
+            field(self.minutes, 0, 59, true),
+            field(self.hours, 0, 23, true),
+            field(self.days, 1, 31, star),
+            field(self.months, 1, 12, true),
+            field(self.weekdays, 0, 6, star),
+        ]
+        .join(" "))
+    }
+
     /// Behind the hours that clocks show for the second time, if it is about them.
     fn behind_overlap(&self, from: i64, zone: &Zone) -> i64 {
         let (before, now) = (zone.offset(from - OVERLAP), zone.offset(from));
@@ -167,6 +191,25 @@ fn change(from: i64, until: i64, zone: &Zone) -> Option<i64> {
 
 fn has(set: u64, number: u32) -> bool {
     set >> number & 1 == 1
+}
+
+/// A set of numbers as a field, with ranges where they are in a row.
+fn field(set: u64, min: u32, max: u32, star: bool) -> String {
+    let mut parts: Vec<String> = vec![];
+    let mut number = min;
+    while number <= max {
+        let end = (number..=max).take_while(|at| has(set, *at)).last();
+        if star && number == min && end == Some(max) {
+            return "*".to_owned();
+        }
+        match end {
+            Some(end) if end > number + 1 => parts.push(format!("{number}-{end}")),
+            Some(end) => parts.extend((number..=end).map(|at| at.to_string())),
+            None => {}
+        }
+        number = end.unwrap_or(number) + 1;
+    }
+    parts.join(",")
 }
 
 /// Days of the month, and whether the last one is among them.
@@ -289,7 +332,23 @@ mod tests {
         }
     }
 
-    fn field(min: u32, max: u32) -> impl Strategy<Value = String> {
+    #[test]
+    fn kubernetes_is_told_the_same() {
+        for (written, told) in [
+            ("0 3 * * *", "0 3 * * *"),
+            ("@weekly", "0 0 * * 0"),
+            ("*/20 9-17 ? jan-mar mon-fri", "0,20,40 9-17 * 1-3 1-5"),
+            ("5,6 0 * * 5-7", "5,6 0 * * 0,5,6"),
+            ("0 0 13 * FRI", "0 0 13 * 5"),
+            ("0 0 1-31 * 1", "0 0 1-31 * 1"),
+        ] {
+            assert_eq!(Cron::parse(written).unwrap().for_kubernetes().as_deref(), Ok(told), "{written}");
+        }
+        assert!(Cron::parse("0 0 L * *").unwrap().for_kubernetes().unwrap_err().contains("last day"));
+        assert!(Cron::parse("5 0 0 * * *").unwrap().for_kubernetes().is_err());
+    }
+
+    fn written(min: u32, max: u32) -> impl Strategy<Value = String> {
         let number = min..=max;
         prop_oneof![
             3 => Just("*".to_owned()),
@@ -304,8 +363,8 @@ mod tests {
         /// Against trying minute by minute, in a zone whose clocks never change.
         #[test]
         fn the_next_time_is_the_first_that_matches(
-            minute in field(0, 59), hour in field(0, 23), day in field(1, 28), month in field(1, 12),
-            weekday in field(0, 7), after in 0_i64..4_000_000_000,
+            minute in written(0, 59), hour in written(0, 23), day in written(1, 28), month in written(1, 12),
+            weekday in written(0, 7), after in 0_i64..4_000_000_000,
         ) {
             let expression = format!("{minute} {hour} {day} {month} {weekday}");
             let cron = Cron::parse(&expression).unwrap();
@@ -327,6 +386,16 @@ mod tests {
             let first = after - after.rem_euclid(60) + 60;
             let before = (first..next).step_by(60).take(5_000).find(|at| matches(*at));
             prop_assert_eq!(before, None, "{}", expression);
+        }
+
+        #[test]
+        fn what_kubernetes_is_told_means_the_same(
+            minute in written(0, 59), hour in written(0, 23), day in written(1, 31), month in written(1, 12),
+            weekday in written(0, 7),
+        ) {
+            let Ok(cron) = Cron::parse(&format!("{minute} {hour} {day} {month} {weekday}")) else { return Ok(()) };
+            let again = Cron::parse(&cron.for_kubernetes().unwrap()).unwrap();
+            prop_assert_eq!(Cron { fixed: cron.fixed, ..again }, cron);
         }
 
         #[test]

@@ -20,6 +20,7 @@ pub use revision::{HISTORY_LIMIT, History, Rendered, obsolete};
 
 use super::names;
 use super::observe::Observed;
+use super::restarts::{self, Restarts};
 use super::validate::ValidatedApp;
 
 /// What an installation decides for all apps.
@@ -54,6 +55,8 @@ pub struct Children<Stage> {
     pub disruption_budget: Option<PodDisruptionBudget>,
     /// Runs the pods.
     pub deployment: Deployment,
+    /// What its template has of restarts, and what is told of them.
+    pub restarts: Restarts,
     /// Only here so that the stage is part of the type.
     pub(super) stage: PhantomData<Stage>,
 }
@@ -67,6 +70,7 @@ impl<Stage> Children<Stage> {
         service: Option<Service>,
         disruption_budget: Option<PodDisruptionBudget>,
         deployment: Deployment,
+        restarts: Restarts,
     ) -> Self {
         Self {
             service_account,
@@ -75,6 +79,7 @@ impl<Stage> Children<Stage> {
             service,
             disruption_budget,
             deployment,
+            restarts,
             stage: PhantomData,
         }
     }
@@ -96,13 +101,16 @@ impl<Stage> Children<Stage> {
 pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> Children<Prepared> {
     let Rendered { revision, template, running } =
         revision::build(app, &observed.revisions, &observed.history, settings);
+    let deployment = observed.deployment.as_deref();
+    let restarts = restarts::decide(app, observed.schedule.as_ref(), deployment, observed.now);
     Children::new(
         service_account::build(app),
         revision,
         running,
         service::build(app),
         disruption_budget::build(app),
-        deployment::build(app, template),
+        deployment::build(app, restarts.stamped(template)),
+        restarts,
     )
 }
 

@@ -104,6 +104,7 @@ pub fn compute(
         revision: previous.revision.clone(),
         stable_revision: previous.stable_revision.clone(),
         failed_revision: previous.failed_revision.clone(),
+        cron_restart: previous.cron_restart.clone(),
         runner_image: previous.runner_image.clone(),
         url: previous.url.clone(),
     };
@@ -112,6 +113,7 @@ pub fn compute(
         let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
         let history = rollback::judge(app, History::of(previous), wanted, &children.running, &situation);
         (status.stable_revision, status.failed_revision) = (history.stable, history.failed);
+        status.cron_restart = children.restarts.status.clone();
         status.runner_image = runner_image(&children.revision);
         status.url = children.service.as_ref().and_then(url);
     }
@@ -154,9 +156,23 @@ pub fn good_for(
     if matches!(findings, Findings::Applied(_)) && rollback::is_due(app, status) {
         return Some(AT_ONCE);
     }
-    let until = scaling_until(status, findings.deployment())?.duration_since(now);
-    // Past it, only an event changes anything.
-    Duration::try_from(until).ok().filter(|wait| !wait.is_zero())
+    let scaled = scaling_until(status, findings.deployment());
+    let restart = status.cron_restart.as_ref().and_then(|schedule| schedule.next.as_ref()?.parse().ok());
+    // Past them, only an event changes anything.
+    let until = |time: Timestamp| Duration::try_from(time.duration_since(now)).ok();
+    let waits = [scaled, restart].into_iter().flatten().filter_map(until);
+    waits.filter(|wait| !wait.is_zero()).min()
+}
+
+/// What speaks against replacing all instances now.
+pub fn hinders_restart(deployment: Option<&Deployment>) -> Option<&'static str> {
+    match Situation::of(deployment, true).rollout {
+        Rollout::Settled | Rollout::Scaling | Rollout::Lost => None,
+        Rollout::Rolling => Some("instances are being replaced already"),
+        Rollout::Paused => Some("rollout.paused is true"),
+        Rollout::Stuck => Some("the last rollout has failed, and what still serves is better left alone"),
+        Rollout::Refused => Some("pods cannot be created"),
+    }
 }
 
 fn runner_image(revision: &ControllerRevision) -> Option<String> {

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use super::rollout::Situation;
 use super::{Verdict, condition};
 use crate::controller::names::PAUSED_ANNOTATION;
-use crate::crd::{ConditionType, NodeAppStatus, Reason};
+use crate::crd::{ConditionType, CronRestartStatus, NodeAppStatus, Reason};
 
 /// What was said before, with today's numbers. `observedGeneration` stays, so that
 /// whoever waits for a change of the spec goes on waiting.
@@ -26,6 +26,11 @@ pub(super) fn status(
         ready_replicas: situation.ready,
         updated_replicas: situation.updated,
         available_replicas: situation.available,
+        // What is missed meanwhile is not made up for.
+        cron_restart: previous
+            .cron_restart
+            .clone()
+            .map(|schedule| CronRestartStatus { next: None, ..schedule }),
         ..previous.clone()
     };
     let mut say = |type_, holds| {

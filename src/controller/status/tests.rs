@@ -64,8 +64,15 @@ fn running_for(
         "data": {"template": {"spec": {"initContainers": [{"image": "runner:1"}]}}},
     }))
     .unwrap();
-    let children =
-        Children::new(ServiceAccount::default(), revision, running.to_owned(), None, None, deployment);
+    let children = Children::new(
+        ServiceAccount::default(),
+        revision,
+        running.to_owned(),
+        None,
+        None,
+        deployment,
+        crate::controller::restarts::Restarts::default(),
+    );
     compute(app, previous, Findings::Applied(&children), at(now))
 }
 

@@ -11,6 +11,7 @@ mod probe;
 mod problems;
 mod rollout;
 mod runner;
+mod schedule;
 mod time_zone;
 mod values;
 
@@ -26,6 +27,7 @@ pub use logs::log_volume_bytes;
 pub use problems::{Problem, Problems};
 pub use rollout::RolloutPolicy;
 pub use runner::config_text;
+pub use schedule::Schedule;
 
 use super::names;
 use crate::crd::{NodeApp, NodeAppSpec};
@@ -44,6 +46,10 @@ pub struct ValidatedApp {
     pub instances: i32,
     /// How a change of the spec reaches them.
     pub rollout: RolloutPolicy,
+    /// When it is restarted by the clock.
+    pub schedule: Option<Schedule>,
+    /// What was asked for by the annotation: another value is another restart.
+    pub restart_request: Option<String>,
     /// The part of the spec that the pod template comes from, as it was written.
     pub source: Value,
     /// Image of the app.
@@ -65,7 +71,7 @@ pub struct ValidatedApp {
 struct Sealed;
 
 /// Fields that change no pod: scaling must never roll.
-const NOT_IN_TEMPLATE: &[&str] = &["instances", "rollout", "stopped"];
+const NOT_IN_TEMPLATE: &[&str] = &["cronRestart", "instances", "rollout", "stopped"];
 
 /// Checks an app.
 ///
@@ -100,6 +106,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let runner = runner::config(&name, &app.spec, port, &memory, &mut problems);
     let listen_timeout = runner.readiness.listen_timeout.into();
     let rollout = rollout::policy(&app.spec, listen_timeout, &mut problems);
+    let schedule = schedule::schedule(&app.spec, &runner, &mut problems);
     runner::check_size(&runner, &mut problems);
     // A foreground deletion waits for the children.
     let owner = app
@@ -115,6 +122,8 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             owner,
             instances: if app.spec.stopped.unwrap_or(false) { 0 } else { app.spec.instances },
             rollout,
+            schedule,
+            restart_request: names::restart_request(&app.metadata).map(ToOwned::to_owned),
             source: source(&app.spec),
             image: app.spec.image.clone(),
             env,

@@ -1,0 +1,70 @@
+//! When the app is restarted by the clock, or run by it.
+
+use nodeapp_contract::{Cron, RunnerConfig, Zone};
+
+use super::Problems;
+use crate::crd::NodeAppSpec;
+
+/// The zone of schedules where the spec names none.
+const UTC: &str = "Etc/UTC";
+
+/// `spec.cronRestart` in `spec.timeZone`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The expression as it was written.
+    pub expression: String,
+    /// Name of its time zone.
+    pub time_zone: String,
+    cron: Cron,
+    zone: Zone,
+}
+
+impl Schedule {
+    /// The next time after `after`, both in seconds since the epoch.
+    pub fn next(&self, after: i64) -> Option<i64> {
+        self.cron.next(after, &self.zone)
+    }
+}
+
+impl std::fmt::Display for Schedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.expression, self.time_zone)
+    }
+}
+
+/// The schedule, if there is one.
+pub(super) fn schedule(
+    spec: &NodeAppSpec,
+    runner: &RunnerConfig,
+    problems: &mut Problems,
+) -> Option<Schedule> {
+    let expression = spec.cron_restart.as_deref()?.trim();
+    let fields: Vec<&str> = expression.split_ascii_whitespace().collect();
+    let mut refuse = |why: &str| problems.add("spec.cronRestart", why);
+    match fields.as_slice() {
+        ["0"] => {
+            refuse("to switch it off, leave it out");
+            return None;
+        }
+        [_, rest @ ..] if rest.len() == 5 => {
+            refuse(&format!(
+                "has six fields, so the first one is the second; replacing all instances takes longer than that, so \
+                 write it without, as {}",
+                rest.join(" ")
+            ));
+            return None;
+        }
+        _ => {}
+    }
+    let cron = match Cron::parse(expression) {
+        Ok(cron) => cron,
+        Err(error) => {
+            refuse(&format!("must be a cron expression of five fields such as '0 3 * * *', but: {error}"));
+            return None;
+        }
+    };
+    // The rule of the zone has been found for the logs, or refused there.
+    let zone = Zone::parse(runner.log.time_zone.as_deref().unwrap_or("UTC0")).ok()?;
+    let time_zone = spec.time_zone.clone().unwrap_or_else(|| UTC.to_owned());
+    Some(Schedule { expression: expression.to_owned(), time_zone, cron, zone })
+}
