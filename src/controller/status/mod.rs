@@ -158,6 +158,10 @@ pub fn good_for(
     }
     let scaled = scaling_until(status, findings.deployment());
     let restart = status.cron_restart.as_ref().and_then(|schedule| schedule.next.as_ref()?.parse().ok());
+    // It has come meanwhile.
+    if matches!(findings, Findings::Applied(_)) && restart.is_some_and(|restart: Timestamp| restart <= now) {
+        return Some(AT_ONCE);
+    }
     // Past them, only an event changes anything.
     let until = |time: Timestamp| Duration::try_from(time.duration_since(now)).ok();
     let waits = [scaled, restart].into_iter().flatten().filter_map(until);
