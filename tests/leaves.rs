@@ -41,6 +41,8 @@ fn walk(path: &str, schema: &Value, leaves: &mut BTreeSet<String>) {
 fn put(spec: &mut Value, path: &str, value: &Value) {
     let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
     let (name, list) = head.strip_suffix("[]").map_or((head, false), |name| (name, true));
+    // Some key of a map of lists.
+    let name = if name == "*" { "main" } else { name };
     let slot = &mut spec[name];
     let slot = if list {
         if !slot.is_array() {
@@ -144,36 +146,51 @@ fn logs() -> Vec<Row> {
 }
 
 fn env() -> Vec<Row> {
-    let named = || json!({"env": [{"name": "A"}]});
-    let secret = || json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]});
-    let config =
-        || json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "s", "key": "k"}}}]});
-    let resource =
-        || json!({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}]});
     let from = |kind: &str| json!({"envFrom": [{ kind: {"name": "s"} }]});
-    vec![
-        row("env[].name", json!("A"), json!("B")),
-        within("env[].value", named(), json!("1"), json!("2")),
-        within("env[].valueFrom.secretKeyRef.name", secret(), json!("a"), json!("b")),
-        within("env[].valueFrom.secretKeyRef.key", secret(), json!("a"), json!("b")),
-        within("env[].valueFrom.secretKeyRef.optional", secret(), json!(false), json!(true)),
-        within("env[].valueFrom.configMapKeyRef.name", config(), json!("a"), json!("b")),
-        within("env[].valueFrom.configMapKeyRef.key", config(), json!("a"), json!("b")),
-        within("env[].valueFrom.configMapKeyRef.optional", config(), json!(false), json!(true)),
-        within("env[].valueFrom.fieldRef.fieldPath", named(), json!("metadata.name"), json!("metadata.uid")),
-        within(
-            "env[].valueFrom.resourceFieldRef.resource",
-            resource(),
-            json!("limits.cpu"),
-            json!("requests.cpu"),
-        ),
-        within("env[].valueFrom.resourceFieldRef.divisor", resource(), json!("1"), json!("1m")),
+    let profiles = json!({"a": [{"name": "A", "value": "1"}], "b": [{"name": "A", "value": "2"}]});
+    let mut rows = variables("env[]", |variable| json!({"env": [variable]}));
+    rows.extend(variables(
+        "envProfiles.*[]",
+        |variable| json!({"profile": "main", "envProfiles": {"main": [variable]}}),
+    ));
+    rows.extend([
+        within("profile", json!({"envProfiles": profiles}), json!("a"), json!("b")),
         within("envFrom[].prefix", from("secretRef"), json!("A_"), json!("B_")),
         within("envFrom[].secretRef.name", from("secretRef"), json!("a"), json!("b")),
         within("envFrom[].secretRef.optional", from("secretRef"), json!(false), json!(true)),
         within("envFrom[].configMapRef.name", from("configMapRef"), json!("a"), json!("b")),
         within("envFrom[].configMapRef.optional", from("configMapRef"), json!(false), json!(true)),
-    ]
+    ]);
+    rows
+}
+
+/// The rows of a list of variables, given a spec that has one in it.
+fn variables(list: &str, around: impl Fn(Value) -> Value) -> Vec<Row> {
+    let taken = |source: &str, from: Value| json!({"name": "A", "valueFrom": { source: from }});
+    let key = || json!({"name": "s", "key": "k"});
+    let (named, secret, config, resource) = (
+        json!({"name": "A"}),
+        taken("secretKeyRef", key()),
+        taken("configMapKeyRef", key()),
+        taken("resourceFieldRef", json!({"resource": "limits.cpu"})),
+    );
+    let fields = [
+        ("name", &named, json!("A"), json!("B")),
+        ("value", &named, json!("1"), json!("2")),
+        ("valueFrom.secretKeyRef.name", &secret, json!("a"), json!("b")),
+        ("valueFrom.secretKeyRef.key", &secret, json!("a"), json!("b")),
+        ("valueFrom.secretKeyRef.optional", &secret, json!(false), json!(true)),
+        ("valueFrom.configMapKeyRef.name", &config, json!("a"), json!("b")),
+        ("valueFrom.configMapKeyRef.key", &config, json!("a"), json!("b")),
+        ("valueFrom.configMapKeyRef.optional", &config, json!(false), json!(true)),
+        ("valueFrom.fieldRef.fieldPath", &named, json!("metadata.name"), json!("metadata.uid")),
+        ("valueFrom.resourceFieldRef.resource", &resource, json!("limits.cpu"), json!("requests.cpu")),
+        ("valueFrom.resourceFieldRef.divisor", &resource, json!("1"), json!("1m")),
+    ];
+    let row = |(field, variable, one, other): (&str, &Value, Value, Value)| {
+        within(format!("{list}.{field}").leak(), around(variable.clone()), one, other)
+    };
+    fields.into_iter().map(row).collect()
 }
 
 fn probes() -> Vec<Row> {

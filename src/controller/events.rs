@@ -49,6 +49,9 @@ pub fn between(previous: &NodeAppStatus, current: &NodeAppStatus) -> Vec<Note> {
         let reworded = before.as_ref().is_none_or(|before| before.message != now.message);
         let note = match type_ {
             ConditionType::Valid if is(&now, "False") && (flipped || reworded) => Some(true),
+            ConditionType::Valid if now.reason == Reason::PlainCredentials.name() => {
+                (other || reworded).then_some(true)
+            }
             ConditionType::Valid if flipped && before.is_some() => Some(false),
             ConditionType::Degraded if is(&now, "True") && (flipped || other) => Some(true),
             ConditionType::Progressing if now.reason == Reason::Paused.name() && other => Some(false),
@@ -238,6 +241,14 @@ mod tests {
         let first = status(&[(ConditionType::Valid, "False", Reason::InvalidSpec, "a")]);
         let second = status(&[(ConditionType::Valid, "False", Reason::InvalidSpec, "b")]);
         assert_eq!(reasons(&first, &second), [(true, "InvalidSpec".to_owned())]);
+    }
+
+    #[test]
+    fn a_credential_in_plain_text_is_told_once() {
+        let before = status(&[(ConditionType::Valid, "True", Reason::Accepted, "")]);
+        let after = status(&[(ConditionType::Valid, "True", Reason::PlainCredentials, "DB_PASSWORD")]);
+        assert_eq!(reasons(&before, &after), [(true, "PlainCredentials".to_owned())]);
+        assert!(between(&after, &after).is_empty());
     }
 
     #[test]

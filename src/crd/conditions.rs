@@ -68,6 +68,8 @@ pub enum Reason {
     Healthy,
     /// The spec can be carried out.
     Accepted,
+    /// The same, but a variable looks like a credential in plain text.
+    PlainCredentials,
     /// The spec cannot be carried out.
     InvalidSpec,
     /// An object of the same name belongs to someone else.
@@ -95,6 +97,7 @@ impl Reason {
             Self::ApplyFailing => "ApplyFailing",
             Self::Healthy => "Healthy",
             Self::Accepted => "Accepted",
+            Self::PlainCredentials => "PlainCredentials",
             Self::InvalidSpec => "InvalidSpec",
             Self::NameTaken => "NameTaken",
         }

@@ -1,7 +1,7 @@
 //! Environment variables of the app.
 
 use kube::KubeSchema;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::notation::Quantity;
@@ -134,4 +134,109 @@ pub struct ObjectRef {
     /// Start the app even if the object is missing. Default false: the pod waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optional: Option<bool>,
+}
+
+/// Schema of `envProfiles`: bounded, since every rule counts against the budget.
+pub(super) fn profiles(generator: &mut SchemaGenerator) -> Schema {
+    let variable = generator.subschema_for::<EnvVar>();
+    json_schema!({
+        "type": "object",
+        "maxProperties": 8,
+        "additionalProperties": {
+            "type": "array",
+            "maxItems": 100,
+            "items": variable,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+        },
+    })
+}
+
+/// A variable that the app gets, with the place where it is written.
+#[derive(Clone, Debug)]
+pub struct Effective<'a> {
+    /// Path of the entry, such as `spec.env[2]`.
+    pub field: String,
+    /// Name of the profile that it is from, if it is.
+    pub profile: Option<&'a str>,
+    /// The entry.
+    pub variable: &'a EnvVar,
+}
+
+/// The variables of `env` with those of the profile laid over them. One that both
+/// have keeps its place, since a later variable may refer to it.
+pub fn effective(spec: &super::NodeAppSpec) -> Vec<Effective<'_>> {
+    let profile = spec.profile.as_deref().and_then(|name| spec.env_profiles.get_key_value(name));
+    let (profile, over) = profile.map_or((None, [].as_slice()), |(name, list)| (Some(name.as_str()), list));
+    let of_profile = |index: usize| Effective {
+        field: format!("spec.envProfiles.{}[{index}]", profile.unwrap_or_default()),
+        profile,
+        variable: &over[index],
+    };
+    let base = spec.env.iter().enumerate().map(|(index, variable)| {
+        let place = over.iter().position(|other| other.name == variable.name);
+        place.map_or_else(
+            || Effective { field: format!("spec.env[{index}]"), profile: None, variable },
+            of_profile,
+        )
+    });
+    let is_new = |index: &usize| spec.env.iter().all(|variable| variable.name != over[*index].name);
+    base.chain((0..over.len()).filter(is_new).map(of_profile)).collect()
+}
+
+/// Names and values that look like a credential in plain text, which belongs into a
+/// Secret.
+pub fn is_plain_credential(variable: &EnvVar) -> bool {
+    let Some(value) = variable.value.as_deref().filter(|value| !value.is_empty()) else { return false };
+    // A reference to another variable is none itself.
+    let refers = value.starts_with("$(") && value.ends_with(')');
+    !refers && (nodeapp_contract::env::is_credential(&variable.name) || has_password(value))
+}
+
+/// A URL with a password, such as `postgres://shop:hunter2@db/shop`.
+fn has_password(value: &str) -> bool {
+    let authority =
+        value.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+    let user = authority.and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
+    user.and_then(|user| user.split_once(':'))
+        .is_some_and(|(_, password)| !password.is_empty() && !password.starts_with("$("))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(name: &str, value: &str) -> bool {
+        is_plain_credential(&EnvVar {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+            ..EnvVar::default()
+        })
+    }
+
+    #[test]
+    fn a_credential_in_plain_text_is_known_by_its_name_or_its_url() {
+        for (name, value) in [
+            ("DB_PASSWORD", "hunter2"),
+            ("stripe_api_key", "sk_1"),
+            ("SESSION_SECRET", "x"),
+            ("GITHUB_TOKEN", "x"),
+            ("DATABASE_URL", "postgres://shop:hunter2@db:5432/shop"),
+        ] {
+            assert!(plain(name, value), "{name}={value}");
+        }
+        for (name, value) in [
+            ("DB_PASSWORD", ""),
+            ("DB_PASSWORD", "$(OTHER)"),
+            ("DB_PASSWORD_FILE", "/run/secrets/db"),
+            ("TOKEN_TTL", "60"),
+            ("DATABASE_URL", "postgres://shop@db/shop"),
+            ("DATABASE_URL", "postgres://shop:$(DB_PASSWORD)@db/shop"),
+            ("HOMEPAGE", "https://example.com/a:b@c"),
+            ("LOG_LEVEL", "info"),
+            ("KEYBOARD", "qwerty"),
+        ] {
+            assert!(!plain(name, value), "{name}={value}");
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! What a user asks for.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
-use super::env::{EnvFrom, EnvVar};
+use super::env::{EnvFrom, EnvVar, profiles};
 use super::files::{log_path, writable_paths};
 use super::launch::UnhandledRejections;
 use super::logs::{LogRotate, LogType};
@@ -158,13 +160,23 @@ pub struct NodeAppSpec {
     /// How a change of the spec reaches the instances (`pm2 reload`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
-    /// Environment variables. They win over envFrom.
+    /// Environment variables (PM2 `env`). They win over envFrom, and a profile wins over them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 512),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub env: Vec<EnvVar>,
+    /// Environments by name, such as `production` (PM2 `env_production`): the one that profile names
+    /// is laid over env. The others change nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "profiles")]
+    pub env_profiles: BTreeMap<String, Vec<EnvVar>>,
+    /// Which of envProfiles is in force (`pm2 --env`). Its variables win over those of env. Default:
+    /// none (PM2: none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub profile: Option<String>,
     /// Secrets and `ConfigMaps` whose keys become environment variables; a later one wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]

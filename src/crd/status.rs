@@ -58,6 +58,28 @@ pub struct NodeAppStatus {
     /// Address of the Service inside the cluster; absent for a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Where the variables of the pods come from, by names and never by values. A later entry wins
+    /// over an earlier one, and a name stands where it won. What the image and the runner set is
+    /// not listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
+    pub env: Vec<EnvNames>,
+}
+
+/// The variables of one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvNames {
+    /// The source, such as `env`, `profile production`, `Secret db (env)`, `ConfigMap common
+    /// (envFrom)` or `port`.
+    #[schemars(length(max = 1024))]
+    pub from: String,
+    /// Names of variables; `*` and `PREFIX_*` stand for all keys of the source.
+    #[schemars(length(max = 256), inner(length(max = 512)))]
+    pub names: Vec<String>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<i32>,
 }
 
 /// What came of the schedule of an app.

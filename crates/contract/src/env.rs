@@ -29,3 +29,16 @@ pub const TERMINATION_LOG: &str = "NODEAPP_TERMINATION_LOG";
 
 /// All that the runner reads, and that the app does not get to see.
 pub const RUNNER_ONLY: [&str; 6] = [CONFIG, POD_NAME, POD_NAMESPACE, RUN_DIR, LISTEN, TERMINATION_LOG];
+
+/// Whether a variable of this name usually holds a credential. A guess, for warnings
+/// and for what is masked in addition; whatever comes from a Secret is one anyway.
+pub fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let holds = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "API_KEY", "APIKEY"]
+        .iter()
+        .chain(&["PRIVATE_KEY", "ACCESS_KEY", "ENCRYPTION_KEY", "SIGNING_KEY"])
+        .any(|word| name.contains(word));
+    let ends = |words: &[&str]| words.iter().any(|word| name.ends_with(word));
+    let about = ["_FILE", "_PATH", "_DIR", "_NAME", "_URL", "_TTL", "_LENGTH", "_EXPIRY", "_EXPIRES_IN"];
+    (holds || ends(&["_PASS", "_PWD"])) && !ends(&about)
+}

@@ -1,6 +1,7 @@
 //! Fifth step: what to tell. A plain function of what was found and done; the
 //! clock is passed in, and times move only when a condition flips.
 
+mod env;
 mod paused;
 mod rollback;
 mod rollout;
@@ -87,7 +88,7 @@ pub fn compute(
     let due = (same_spec && was_ready(previous))
         || scaling_until(previous, deployment).is_some_and(|deadline| deadline <= now);
     let situation = Situation::of(deployment, due);
-    let conditions = verdicts(findings, &situation)
+    let conditions = verdicts(findings, &situation, env::warning(app))
         .into_iter()
         .map(|verdict| condition(verdict, previous, generation, now))
         .collect();
@@ -107,6 +108,7 @@ pub fn compute(
         cron_restart: previous.cron_restart.clone(),
         runner_image: previous.runner_image.clone(),
         url: previous.url.clone(),
+        env: previous.env.clone(),
     };
     if let Findings::Applied(children) = findings {
         status.revision = Some(children.running.clone());
@@ -116,6 +118,8 @@ pub fn compute(
         status.cron_restart = children.restarts.status.clone();
         status.runner_image = runner_image(&children.revision);
         status.url = children.service.as_ref().and_then(url);
+        let made_from = (wanted == children.running).then_some(&app.spec);
+        status.env = env::names(&children.deployment, made_from);
     }
     status
 }
@@ -218,12 +222,18 @@ fn seconds(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn verdicts(findings: Findings<'_>, situation: &Situation) -> [Verdict; 5] {
+fn verdicts(findings: Findings<'_>, situation: &Situation, warning: Option<String>) -> [Verdict; 5] {
     let hindrance = hindrance(findings);
     let verdict =
         |type_, holds, reason, message: &str| Verdict { type_, holds, reason, message: message.to_owned() };
     let (available, available_reason) = situation.availability();
     let (rollout, rollout_reason) = (situation.rollout, situation.rollout.reason());
+    let accepted = |text: &str| match &warning {
+        None => verdict(ConditionType::Valid, true, Reason::Accepted, text),
+        Some(warning) => {
+            verdict(ConditionType::Valid, true, Reason::PlainCredentials, &format!("{text}. {warning}"))
+        }
+    };
     let (ready, degraded, valid) = match &hindrance {
         None => (
             verdict(
@@ -233,7 +243,7 @@ fn verdicts(findings: Findings<'_>, situation: &Situation) -> [Verdict; 5] {
                 &situation.message,
             ),
             degradation(situation),
-            verdict(ConditionType::Valid, true, Reason::Accepted, "the spec is carried out"),
+            accepted("the spec is carried out"),
         ),
         Some(hindrance) => (
             verdict(ConditionType::Ready, false, hindrance.reason, &hindrance.message),
@@ -245,7 +255,7 @@ fn verdicts(findings: Findings<'_>, situation: &Situation) -> [Verdict; 5] {
             if hindrance.invalidates {
                 verdict(ConditionType::Valid, false, hindrance.reason, &hindrance.message)
             } else {
-                verdict(ConditionType::Valid, true, Reason::Accepted, "the spec can be carried out")
+                accepted("the spec can be carried out")
             },
         ),
     };

@@ -7,13 +7,42 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::Problems;
 use crate::crd::NodeAppSpec;
-use crate::crd::env::{EnvFrom, EnvVar, EnvVarSource, KeyRef};
+use crate::crd::env::{Effective, EnvFrom, EnvVar, EnvVarSource, KeyRef, effective};
 
-/// The variables as Kubernetes takes them.
+/// The variables as Kubernetes takes them: env with the profile laid over it.
 pub(super) fn variables(spec: &NodeAppSpec, port: Option<u16>, problems: &mut Problems) -> Vec<core::EnvVar> {
+    check_list("spec.env", &spec.env, problems);
+    for (name, variables) in &spec.env_profiles {
+        // Those that are not in force too: a switch should bring no surprise.
+        let field = format!("spec.envProfiles.{name}");
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if name.is_empty() || name.len() > 63 || !name.bytes().all(letter) {
+            problems.add(&field, "the name of a profile has at most 63 letters, digits, '-', '_' and '.'");
+        }
+        check_list(&field, variables, problems);
+    }
+    if let Some(profile) = spec.profile.as_ref().filter(|profile| !spec.env_profiles.contains_key(*profile)) {
+        let known: Vec<_> = spec.env_profiles.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
+        problems.add(
+            "spec.profile",
+            &format!(
+                "{profile} is none of spec.envProfiles ({known}); add it there, or take one of them (PM2 would go \
+                 on without it)"
+            ),
+        );
+    }
+    let effective = effective(spec);
+    for Effective { field, variable, .. } in &effective {
+        check_port(field, variable, port, problems);
+    }
+    effective.iter().map(|entry| variable(entry.variable)).collect()
+}
+
+fn check_list(list: &str, variables: &[EnvVar], problems: &mut Problems) {
     let mut seen = BTreeSet::new();
-    for (index, variable) in spec.env.iter().enumerate() {
-        let field = format!("spec.env[{index}]");
+    for (index, variable) in variables.iter().enumerate() {
+        let field = format!("{list}[{index}]");
         check_name(&format!("{field}.name"), &variable.name, problems);
         if !seen.insert(&variable.name) {
             problems.add(&format!("{field}.name"), &format!("{} is there twice", variable.name));
@@ -24,9 +53,7 @@ pub(super) fn variables(spec: &NodeAppSpec, port: Option<u16>, problems: &mut Pr
         if let Some(source) = &variable.value_from {
             check_source(&format!("{field}.valueFrom"), source, problems);
         }
-        check_port(&field, variable, port, problems);
     }
-    spec.env.iter().map(variable).collect()
 }
 
 fn check_name(field: &str, name: &str, problems: &mut Problems) {

@@ -151,6 +151,14 @@ fn source(spec: &NodeAppSpec) -> Value {
     let mut source = serde_json::to_value(spec).expect("a spec is JSON");
     if let Some(fields) = source.as_object_mut() {
         fields.retain(|field, _| !NOT_IN_TEMPLATE.contains(&field.as_str()));
+        // Of the profiles, only the one in force reaches a pod.
+        let in_force = spec.profile.as_ref();
+        if let Some(Value::Object(profiles)) = fields.get_mut("envProfiles") {
+            profiles.retain(|name, _| Some(name) == in_force);
+        }
+        if in_force.is_none() {
+            fields.remove("envProfiles");
+        }
     }
     source
 }
