@@ -63,6 +63,13 @@ pub const TABLE: &[Permission] = &[
         unproved: &[],
     },
     Permission {
+        group: "batch",
+        resource: "jobs",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "what rollout.before asks for is run as a Job, and cleared away afterwards",
+        unproved: &[],
+    },
+    Permission {
         group: "events.k8s.io",
         resource: "events",
         verbs: &["create", "patch"],

@@ -79,6 +79,10 @@ fn within(leaf: &'static str, around: Value, one: Value, other: Value) -> Row {
     Row { leaf, around, values: [one, other] }
 }
 
+fn migrating() -> Value {
+    json!({"args": ["new"], "rollout": {"before": {"script": "m.js"}}})
+}
+
 fn top_level() -> Vec<Row> {
     let quantity = |name: &str, value: &str| json!({"key": name, "value": value});
     vec![
@@ -90,6 +94,11 @@ fn top_level() -> Vec<Row> {
         row("rollout.progressDeadline", json!("2m"), json!("3m")),
         row("rollout.paused", json!(false), json!(true)),
         within("rollout.autoRollback", json!({"args": ["bad"]}), json!(false), json!(true)),
+        within("rollout.before.command[]", json!({"args": ["new"]}), json!("a"), json!("b")),
+        within("rollout.before.script", json!({"args": ["new"]}), json!("a"), json!("b")),
+        within("rollout.before.args[]", migrating(), json!("a"), json!("b")),
+        within("rollout.before.timeout", migrating(), json!("1s"), json!("2s")),
+        within("rollout.before.retries", migrating(), json!(0), json!(1)),
         row("image", json!("a:1"), json!("a:2")),
         row("script", json!("a.js"), json!("b.js")),
         within("command[]", json!({"script": null}), json!("a"), json!("b")),
@@ -257,9 +266,9 @@ fn children(row: &Row, value: &Value) -> String {
     let failed = made(row, &spec, &Observed::default()).revision.metadata.name;
     let history = History { stable: good.metadata.name.clone(), failed };
     let observed = Observed { revisions: vec![Arc::new(good)], history, ..Observed::default() };
-    let Children { service_account, service, disruption_budget, deployment, restarts, .. } =
+    let Children { service_account, service, disruption_budget, deployment, restarts, job, .. } =
         made(row, &spec, &observed);
-    serde_json::to_string(&(service_account, service, disruption_budget, deployment, restarts.status))
+    serde_json::to_string(&(service_account, service, disruption_budget, deployment, restarts.status, job))
         .unwrap()
 }
 

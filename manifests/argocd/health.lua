@@ -28,7 +28,8 @@ end
 if is("Degraded", "True") then
   return says("Degraded", "Degraded")
 end
-if conditions.Ready ~= nil and conditions.Ready.reason == "RolloutPaused" then
+if conditions.Ready ~= nil and (conditions.Ready.reason == "RolloutPaused"
+    or conditions.Ready.reason == "RolledBackByHand") then
   return says("Suspended", "Ready")
 end
 if is("Ready", "True") then

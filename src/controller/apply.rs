@@ -2,8 +2,9 @@
 //! not as it should be, and never what belongs to someone else.
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::{Metadata, NamespaceResourceScope};
+use k8s_openapi::{Metadata, NamespaceResourceScope, Resource as _};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client};
 use serde::Serialize;
@@ -88,7 +89,9 @@ impl<'a> Writer<'a> {
         let Children {
             service_account,
             revision,
-            running,
+            course,
+            job,
+            obsolete_jobs,
             service,
             disruption_budget,
             deployment,
@@ -105,17 +108,16 @@ impl<'a> Writer<'a> {
         let service = self.optional(service, observed.service.as_deref()).await?;
         let disruption_budget =
             self.optional(disruption_budget, observed.disruption_budget.as_deref()).await?;
+        for job in obsolete_jobs {
+            self.delete(&*job).await?;
+        }
+        if let Some(job) = job {
+            // A job is never changed, only made.
+            self.one(job, None).await?;
+        }
         let deployment = self.one(deployment, observed.deployment.as_deref()).await?;
-        self.forget_history(&revision, &running, observed).await?;
-        Ok(Children::new(
-            service_account,
-            revision,
-            running,
-            service,
-            disruption_budget,
-            deployment,
-            restarts,
-        ))
+        self.forget_history(&revision, course.running.as_deref(), observed).await?;
+        Ok(Children::new(service_account, revision, course, service, disruption_budget, deployment, restarts))
     }
 
     async fn one<K: Child>(&mut self, desired: K, live: Option<&K>) -> Result<K, Error> {
@@ -156,11 +158,11 @@ impl<'a> Writer<'a> {
     async fn forget_history(
         &mut self,
         wanted: &ControllerRevision,
-        running: &str,
+        running: Option<&str>,
         observed: &Observed,
     ) -> Result<(), Error> {
-        let mut kept = vec![running];
-        kept.extend(wanted.metadata.name.as_deref().filter(|wanted| *wanted != running));
+        let mut kept: Vec<&str> = running.into_iter().collect();
+        kept.extend(wanted.metadata.name.as_deref());
         kept.extend(observed.history.stable.as_deref());
         kept.sort_unstable();
         kept.dedup();
@@ -184,7 +186,10 @@ impl<'a> Writer<'a> {
         let this_one = Preconditions { uid: meta.uid.clone(), resource_version: None };
         let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
         self.writes += 1;
-        match api.delete(&name, &DeleteParams::background().preconditions(this_one)).await {
+        // A job is gone when its pod is, so that no other runs beside it.
+        let params =
+            if K::KIND == Job::KIND { DeleteParams::foreground() } else { DeleteParams::background() };
+        match api.delete(&name, &params.preconditions(this_one)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(source) => Err(Error { action: Action::Delete, kind: K::KIND, name, source }),

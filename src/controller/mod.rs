@@ -197,6 +197,7 @@ async fn carry_out(
             return Ok(CarriedOut::Taken(Box::new(observed)));
         }
         let revision = children.revision.name_any();
+        let job = children.job.as_ref().map(ResourceExt::name_any);
         let mut writer = Writer::new(&context.client, &valid.namespace);
         let applied = Box::pin(writer.apply(children, &observed)).await;
         context.metrics.wrote_children(writer.writes());
@@ -217,7 +218,7 @@ async fn carry_out(
             }
             Err(error) if error.is_taken() && !looked => {
                 looked = true;
-                observed = observe::live(&context.client, owner, &revision, observed).await?;
+                observed = observe::live(&context.client, owner, &revision, job.as_deref(), observed).await?;
             }
             Err(error) => return Err(error),
         }

@@ -18,6 +18,15 @@ pub const PAUSED_ANNOTATION: &str = "nodeapp.dev/paused";
 pub const RESTARTED_ANNOTATION: &str = "nodeapp.dev/restartedAt";
 /// On the pod template: the time of the schedule at which it was restarted last.
 pub const SCHEDULED_ANNOTATION: &str = "nodeapp.dev/scheduledRestart";
+/// On a `NodeApp`: the name of the earlier revision that is to run.
+pub const ROLLBACK_ANNOTATION: &str = "nodeapp.dev/rollback-to";
+/// On a Deployment and on a job: the revision that it is about.
+pub const REVISION_ANNOTATION: &str = "nodeapp.dev/revision";
+/// On a revision: how far the job before its rollout is, if it has one.
+pub const BEFORE_ANNOTATION: &str = "nodeapp.dev/before-rollout";
+/// On a `NodeApp`, and from there on its revisions: why it was changed. Known from
+/// Deployments.
+pub const CHANGE_CAUSE_ANNOTATION: &str = "kubernetes.io/change-cause";
 /// Tells `kubectl logs` and `kubectl exec` which container is meant.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 /// Label by which the Deployment tells the pods of its templates apart.
@@ -36,8 +45,12 @@ const HASH_LETTERS: &[u8; 32] = b"0123456789bcdfghjklmnpqrstvwxz45";
 
 /// Whether an app is to be left alone.
 pub fn is_paused(app: &ObjectMeta) -> bool {
-    let annotation = app.annotations.as_ref().and_then(|annotations| annotations.get(PAUSED_ANNOTATION));
-    annotation.is_some_and(|value| value == "true")
+    annotation(app, PAUSED_ANNOTATION).is_some_and(|value| value == "true")
+}
+
+/// The value of an annotation.
+pub fn annotation<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    meta.annotations.as_ref()?.get(name).map(String::as_str)
 }
 
 /// What was asked for last by the annotation.
@@ -75,18 +88,33 @@ pub fn labels(app: &str) -> BTreeMap<String, String> {
     .into()
 }
 
+/// The labels of the pods of a job. None of them is in a selector of the app's.
+pub fn job_labels(app: &str) -> BTreeMap<String, String> {
+    let mut labels = labels(app);
+    labels.remove(APP_LABEL);
+    labels.insert("app.kubernetes.io/component".to_owned(), "before-rollout".to_owned());
+    labels
+}
+
+/// Name of the job before the rollout of a revision. It fits into a label, as names
+/// of jobs must.
+pub fn before_job(app: &str, revision: &str, before: &str) -> String {
+    let stem: String = app.chars().take(40).collect();
+    format!("{}-before-{}", stem.trim_end_matches('-'), hash(&format!("{revision} {before}")))
+}
+
 /// Name of the revision that holds the template of `source`.
 ///
 /// The hash has no `-` and always the same length, so revisions of different
 /// apps never share a name.
 pub fn revision(app: &str, source: &str) -> String {
-    let digest = Sha256::digest(source.as_bytes());
-    let hash: String = digest
-        .iter()
-        .take(HASH_LENGTH)
-        .map(|byte| char::from(HASH_LETTERS[usize::from(byte % 32)]))
-        .collect();
-    format!("{app}-{hash}")
+    format!("{app}-{}", hash(source))
+}
+
+/// A short hash that can be part of a name.
+pub fn hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(HASH_LENGTH).map(|byte| char::from(HASH_LETTERS[usize::from(byte % 32)])).collect()
 }
 
 /// Whether a name can be the name of a Service: DNS-1035, at most 63 characters.
@@ -132,6 +160,8 @@ mod tests {
         ) {
             prop_assert!(is_service_name(&app));
             prop_assert!(is_subdomain(&revision(&app, &source)));
+            let job = before_job(&app, &revision(&app, &source), &source);
+            prop_assert!(is_subdomain(&job) && job.len() <= 63, "{}", job);
             for (key, value) in labels(&app) {
                 prop_assert!(value.len() <= 63, "{} {}", key, value);
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -12,11 +13,11 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 use super::cache::{AppKey, Cache};
-use super::desired::History;
+use super::desired::{History, revision_of};
 use super::error::{Action, Error};
-use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER};
+use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER, REVISION_ANNOTATION, annotation};
 use super::pods::AppPod;
-use crate::crd::{CronRestartStatus, NodeAppStatus};
+use crate::crd::{CronRestartStatus, NodeAppStatus, RollbackByHand};
 
 /// What the watches have seen, kind by kind.
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Caches {
     pub services: Cache<Service>,
     /// Disruption budgets.
     pub disruption_budgets: Cache<PodDisruptionBudget>,
+    /// Jobs before rollouts.
+    pub jobs: Cache<Job>,
     /// Deployments.
     pub deployments: Cache<Deployment>,
     /// Pods, which are the Deployment's children and not ours.
@@ -50,6 +53,12 @@ pub struct Observed {
     pub deployment: Option<Arc<Deployment>>,
     /// Pods, by name.
     pub pods: Vec<Arc<AppPod>>,
+    /// Jobs before rollouts.
+    pub jobs: Vec<Arc<Job>>,
+    /// Name of the revision that the Deployment's pods are made from.
+    pub running: Option<String>,
+    /// The rollback by hand that is known of.
+    pub rollback: Option<RollbackByHand>,
     /// How rollouts went.
     pub history: History,
     /// When this was.
@@ -91,6 +100,8 @@ pub struct Owner<'a> {
 pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Observed {
     let mut taken = Vec::new();
     let revisions = caches.revisions.of(owner.key);
+    let deployment = sort_out(named(&caches.deployments, owner), owner, &mut taken);
+    let is_ours = |job: &Arc<Job>| holder(job.meta(), owner).is_none() && revision_of(job).is_some();
     Observed {
         service_account: sort_out(named(&caches.service_accounts, owner), owner, &mut taken),
         revisions: revisions
@@ -99,13 +110,22 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
             .collect(),
         service: sort_out(named(&caches.services, owner), owner, &mut taken),
         disruption_budget: sort_out(named(&caches.disruption_budgets, owner), owner, &mut taken),
-        deployment: sort_out(named(&caches.deployments, owner), owner, &mut taken),
         pods: caches.pods.of(owner.key),
+        jobs: caches.jobs.of(owner.key).into_iter().filter(is_ours).collect(),
+        running: running(deployment.as_deref(), status),
+        deployment,
+        rollback: status.rollback.clone(),
         history: History::of(status),
         now: Timestamp::now(),
         schedule: status.cron_restart.clone(),
         taken,
     }
+}
+
+/// What a Deployment says of itself; before it did, the status knew.
+fn running(deployment: Option<&Deployment>, status: &NodeAppStatus) -> Option<String> {
+    let said = deployment.and_then(|deployment| annotation(&deployment.metadata, REVISION_ANNOTATION));
+    said.or(status.revision.as_deref()).map(str::to_owned)
 }
 
 /// What the API server knows: asked when a name was found taken, since objects
@@ -114,6 +134,7 @@ pub async fn live(
     client: &Client,
     owner: Owner<'_>,
     revision: &str,
+    job: Option<&str>,
     mut known: Observed,
 ) -> Result<Observed, Error> {
     let mut taken = Vec::new();
@@ -126,6 +147,11 @@ pub async fn live(
     if let Some(revision) = revision {
         known.revisions.retain(|known| known.metadata.name != revision.metadata.name);
         known.revisions.push(revision);
+    }
+    if let Some(job) = job {
+        let job = sort_out(get::<Job>(client, owner, job).await?, owner, &mut taken);
+        known.jobs.retain(|known| job.as_ref().is_none_or(|job| job.metadata.name != known.metadata.name));
+        known.jobs.extend(job);
     }
     known.taken = taken;
     Ok(known)

@@ -69,7 +69,7 @@ pub(super) async fn repaired(
 ) {
     let had_it = app.status.as_ref().is_some_and(|status| {
         status.observed_generation == app.metadata.generation
-            && status.revision.as_ref() == Some(&children.running)
+            && status.revision == children.course.running
             && status
                 .conditions
                 .iter()

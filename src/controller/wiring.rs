@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
@@ -31,12 +32,13 @@ use super::{Guarded, names, reconcile, retry, scopes};
 use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
-pub const WATCHED: [&str; 7] = [
+pub const WATCHED: [&str; 8] = [
     "NodeApp",
     "ServiceAccount",
     "ControllerRevision",
     "Service",
     "PodDisruptionBudget",
+    "Job",
     "Deployment",
     "Pod",
 ];
@@ -133,18 +135,20 @@ fn apps(
     reflector(writer, events)
         .applied_objects()
         .predicate_filter(
-            Predicate::combine(predicates::generation, annotations),
+            Predicate::combine(predicates::generation, orders),
             kube::runtime::PredicateConfig::default(),
         )
         .filter_map(|app| std::future::ready(app.ok()))
         .map(|app| request(&super::key(&app), ReconcileReason::ObjectUpdated))
 }
 
-/// Changes of annotations do not change the generation.
+/// A change of the annotations by which the operator is told something does not
+/// change the generation.
 #[allow(clippy::unnecessary_wraps)] // The library's signature.
-fn annotations(app: &Guarded) -> Option<u64> {
+fn orders(app: &Guarded) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     (names::is_paused(app.meta()), names::restart_request(app.meta())).hash(&mut hasher);
+    names::annotation(app.meta(), names::ROLLBACK_ANNOTATION).hash(&mut hasher);
     Some(hasher.finish())
 }
 
@@ -176,6 +180,7 @@ fn watch_children(
             touched,
             tasks,
         ),
+        watch_kind::<Job>(context, |context| &context.caches.jobs, slim, touched, tasks),
         watch_kind::<Deployment>(context, |context| &context.caches.deployments, slim, touched, tasks),
         watch_kind::<AppPod>(context, |context| &context.caches.pods, slim_pod, touched, tasks),
     ]

@@ -58,6 +58,14 @@ pub enum Reason {
     RolloutStuck,
     /// The rollout failed and was taken back.
     RolledBack,
+    /// An annotation asks for an earlier revision.
+    RolledBackByHand,
+    /// An annotation asks for a revision that there is not.
+    UnknownRevision,
+    /// The job before the rollout runs, or waits for another one to end.
+    BeforeRollout,
+    /// The job before the rollout has failed.
+    BeforeRolloutFailed,
     /// Pods cannot be created.
     PodsRefused,
     /// An object was refused by the API server.
@@ -77,6 +85,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether instances are kept back by what comes before a rollout.
+    pub const fn is_before_rollout(self) -> bool {
+        matches!(self, Self::BeforeRollout | Self::BeforeRolloutFailed | Self::RolloutPaused)
+    }
+
     /// The word in `status.conditions[].reason`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -92,6 +105,10 @@ impl Reason {
             Self::RolloutPaused => "RolloutPaused",
             Self::RolloutStuck => "RolloutStuck",
             Self::RolledBack => "RolledBack",
+            Self::RolledBackByHand => "RolledBackByHand",
+            Self::UnknownRevision => "UnknownRevision",
+            Self::BeforeRollout => "BeforeRollout",
+            Self::BeforeRolloutFailed => "BeforeRolloutFailed",
             Self::PodsRefused => "PodsRefused",
             Self::ApplyRefused => "ApplyRefused",
             Self::ApplyFailing => "ApplyFailing",

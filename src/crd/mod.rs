@@ -22,4 +22,4 @@ pub mod stop;
 pub use conditions::{ConditionType, Reason};
 pub use definition::definition;
 pub use spec::{NodeApp, NodeAppSpec};
-pub use status::{Condition, CronRestartStatus, NodeAppStatus};
+pub use status::{Condition, CronRestartStatus, NodeAppStatus, RollbackByHand};

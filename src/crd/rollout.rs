@@ -1,5 +1,6 @@
 //! How a change of the spec reaches the instances.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,4 +36,45 @@ pub struct Rollout {
     /// there until the spec changes. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_rollback: Option<bool>,
+    /// A job that has to succeed before instances of a new revision are made, such as the migration
+    /// of a database; the old ones run on meanwhile. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
+}
+
+/// A job before a rollout: one pod of the new revision's image with the app's environment, volumes
+/// and resources, once per revision. A rollback and a restart do not run it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "has(self.script) != has(self.command)",
+    "set exactly one of script (a file that Node.js runs) and command (a program and its arguments)",
+))]
+pub struct Before {
+    /// Script to run, relative to cwd, by the app's interpreter with its nodeArgs, or by node. Exactly
+    /// one of script and command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    #[x_kube(validation = (
+        r"self.matches('^\\S+$')",
+        "rollout.before.script is one file, without blanks; write a line for the shell as command: [sh, -c, ...]",
+    ))]
+    pub script: Option<String>,
+    /// Program and arguments to execute, without a shell, looked up in PATH. Exactly one of script and
+    /// command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), inner(length(max = 32768)))]
+    pub command: Option<Vec<String>>,
+    /// Arguments of the script or command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 32768)))]
+    pub args: Vec<String>,
+    /// How long all its tries may take together, from the job's creation on. A number with its unit ms,
+    /// s, m or h, in whole seconds. Default 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Delay>,
+    /// Tries after the first one has failed. Default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10))]
+    pub retries: Option<i32>,
 }

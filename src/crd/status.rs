@@ -51,6 +51,9 @@ pub struct NodeAppStatus {
     /// The schedule of cronRestart: what came of it, and what comes next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron_restart: Option<CronRestartStatus>,
+    /// The rollback by hand that the annotation nodeapp.dev/rollback-to asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackByHand>,
     /// Image of the runner in that pod template. It changes with the spec, not with an upgrade of
     /// the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +99,15 @@ pub struct CronRestartStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub next: Option<String>,
+}
+
+/// A rollback by hand. It holds for as long as the spec asks for the revision that it leads away from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RollbackByHand {
+    /// The revision that is to run.
+    pub to: String,
+    /// The revision that the spec asked for when the annotation was seen first.
+    pub from: String,
 }
 
 /// One aspect of the state of an app.

@@ -5,6 +5,7 @@
 //! kube-apiserver and kube-controller-manager; `cargo xtask test` makes one.
 
 mod bad_input;
+mod before;
 mod children;
 mod definition;
 mod interrupted;

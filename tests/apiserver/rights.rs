@@ -67,10 +67,16 @@ async fn live_through_everything(namespace: &Namespace) -> Result<()> {
         namespace.apply(&app("shop", &json!({"env": env}))).await?;
         reported(namespace, "shop", valid).await?;
     }
+    // A job whose pod never starts makes room for the next one.
+    let before = json!({"rollout": {"before": {"command": ["migrate"]}}});
+    namespace.apply(&app("data", &before)).await?;
+    reported(namespace, "data", "True").await?;
+    namespace.apply(&app("data", &json!({"args": ["2"], "rollout": before["rollout"]}))).await?;
+    reported(namespace, "data", "True").await?;
     // A name that is taken makes the operator look who has it.
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "other"}});
     namespace.apply(&account).await?;
-    namespace.apply(&app("other", &json!({}))).await?;
+    namespace.apply(&app("other", &before)).await?;
     reported(namespace, "other", "False").await.map(drop)
 }
 

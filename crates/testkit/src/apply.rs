@@ -97,6 +97,7 @@ fn resource(kind: &str) -> Result<ApiResource> {
         "ReplicaSet" => ("apps", "v1", "replicasets"),
         "ControllerRevision" => ("apps", "v1", "controllerrevisions"),
         "PodDisruptionBudget" => ("policy", "v1", "poddisruptionbudgets"),
+        "Job" => ("batch", "v1", "jobs"),
         "Lease" => ("coordination.k8s.io", "v1", "leases"),
         "EndpointSlice" => ("discovery.k8s.io", "v1", "endpointslices"),
         "Pod" => ("", "v1", "pods"),

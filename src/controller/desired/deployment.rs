@@ -15,10 +15,14 @@ use crate::controller::validate::ValidatedApp;
 /// rollout undo` is reverted, since the `NodeApp` still asks for the other template.
 const REPLICA_SETS_KEPT: i32 = 3;
 
-/// The Deployment of an app with the given pod template.
-pub(super) fn build(app: &ValidatedApp, template: PodTemplateSpec) -> Deployment {
+/// The Deployment of an app with the given pod template, which is that of `revision`
+/// unless no pods may be made yet.
+pub(super) fn build(app: &ValidatedApp, template: PodTemplateSpec, revision: Option<&str>) -> Deployment {
+    let mut metadata = metadata(app, app.name.clone());
+    metadata.annotations =
+        revision.map(|revision| [(names::REVISION_ANNOTATION.to_owned(), revision.to_owned())].into());
     Deployment {
-        metadata: metadata(app, app.name.clone()),
+        metadata,
         spec: Some(DeploymentSpec {
             replicas: Some(app.instances),
             paused: app.rollout.paused.then_some(true),

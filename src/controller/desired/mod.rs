@@ -1,22 +1,28 @@
 //! Third step: what must exist for an app. Plain functions, one file per kind;
 //! the same app and the same revisions always give the same objects.
 
+mod course;
 mod deployment;
 mod disruption_budget;
+mod job;
 mod pod;
 mod revision;
 mod service;
 mod service_account;
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-pub use revision::{HISTORY_LIMIT, History, Rendered, obsolete};
+pub use course::{Course, Detour, Stage};
+pub(super) use job::revision_of;
+pub use revision::{HISTORY_LIMIT, History, obsolete};
 
 use super::names;
 use super::observe::Observed;
@@ -46,9 +52,12 @@ pub struct Children<Stage> {
     pub service_account: ServiceAccount,
     /// The pod template that the spec asks for.
     pub revision: ControllerRevision,
-    /// Name of the revision whose template runs: an earlier one after a failed
-    /// rollout that was taken back.
-    pub running: String,
+    /// Which revision's template runs, and why.
+    pub course: Course,
+    /// The job before the rollout, if it is to be started now.
+    pub job: Option<Job>,
+    /// Jobs before rollouts that nobody needs any more.
+    pub obsolete_jobs: Vec<Arc<Job>>,
     /// Address of the app; none for a worker.
     pub service: Option<Service>,
     /// Keeps instances through voluntary disruptions; none for a single one.
@@ -66,7 +75,7 @@ impl<Stage> Children<Stage> {
     pub(super) const fn new(
         service_account: ServiceAccount,
         revision: ControllerRevision,
-        running: String,
+        course: Course,
         service: Option<Service>,
         disruption_budget: Option<PodDisruptionBudget>,
         deployment: Deployment,
@@ -75,7 +84,9 @@ impl<Stage> Children<Stage> {
         Self {
             service_account,
             revision,
-            running,
+            course,
+            job: None,
+            obsolete_jobs: Vec::new(),
             service,
             disruption_budget,
             deployment,
@@ -99,19 +110,25 @@ impl<Stage> Children<Stage> {
 /// A template that was rendered for the same spec before, and is `observed` among
 /// the revisions, is used again as it is, whatever this version would render.
 pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> Children<Prepared> {
-    let Rendered { revision, template, running } =
-        revision::build(app, &observed.revisions, &observed.history, settings);
-    let deployment = observed.deployment.as_deref();
-    let restarts = restarts::decide(app, observed.schedule.as_ref(), deployment, observed.now);
-    Children::new(
+    let wanted = revision::build(app, observed, settings);
+    let obsolete_jobs = course::obsolete_jobs(app, &wanted, observed);
+    let course::Chosen { course, template, no_pods, job } = course::choose(app, &wanted, observed);
+    let live = observed.deployment.as_deref();
+    let restarts = restarts::decide(app, observed.schedule.as_ref(), live, observed.now);
+    let mut deployment = deployment::build(app, restarts.stamped(template), course.running.as_deref());
+    if let Some(spec) = deployment.spec.as_mut().filter(|_| no_pods) {
+        spec.replicas = Some(0);
+    }
+    let children = Children::new(
         service_account::build(app),
-        revision,
-        running,
+        wanted.revision,
+        course,
         service::build(app),
         disruption_budget::build(app),
-        deployment::build(app, restarts.stamped(template)),
+        deployment,
         restarts,
-    )
+    );
+    Children { job, obsolete_jobs, ..children }
 }
 
 /// Metadata of a child.

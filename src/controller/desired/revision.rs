@@ -5,15 +5,18 @@
 //! image restarts an app, and going back to an earlier spec brings back exactly
 //! what ran then.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::{Settings, metadata, pod};
+use super::{Settings, job, metadata, pod};
+use crate::controller::observe::Observed;
 use crate::controller::validate::ValidatedApp;
 use crate::controller::{cache, names};
 use crate::crd::NodeAppStatus;
@@ -25,16 +28,49 @@ pub const HISTORY_LIMIT: usize = 10;
 const SPEC: &str = "spec";
 const TEMPLATE: &str = "template";
 
-/// A revision and the template that is to run.
+/// The revision that the spec asks for.
 #[derive(Clone, Debug)]
-pub struct Rendered {
-    /// The revision that the spec asks for, as it should be.
+pub(super) struct Wanted {
+    /// It, as it should be.
     pub revision: ControllerRevision,
-    /// The pod template that is to run.
+    /// Its pod template.
     pub template: PodTemplateSpec,
-    /// Name of the revision that it is from: of an earlier one where the rollout of
-    /// what the spec asks for has failed and is taken back.
-    pub running: String,
+    /// Whether its pods may be made, where a job comes first.
+    pub gate: Option<Gate>,
+}
+
+impl Wanted {
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        self.revision.metadata.name.as_deref().unwrap_or_default()
+    }
+}
+
+/// Whether the pods of a revision may be made: its mark for the job before its
+/// rollout. One that needed none when it was made has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// Not before the job has succeeded.
+    Closed,
+    /// It has.
+    Open,
+}
+
+impl Gate {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "pending",
+            Self::Open => "done",
+        }
+    }
+}
+
+/// The mark of a revision.
+pub(super) fn gate_of(revision: &ControllerRevision) -> Option<Gate> {
+    match names::annotation(&revision.metadata, names::BEFORE_ANNOTATION)? {
+        "pending" => Some(Gate::Closed),
+        _ => Some(Gate::Open),
+    }
 }
 
 /// How the rollouts of revisions went.
@@ -52,54 +88,63 @@ impl History {
         Self { stable: status.stable_revision.clone(), failed: status.failed_revision.clone() }
     }
 
-    /// The revision to return to from a failed one.
-    fn back_from<'a>(
-        &self,
-        name: &str,
-        existing: &'a [Arc<ControllerRevision>],
-    ) -> Option<&'a ControllerRevision> {
+    /// The revision to return to from this one, if it has failed.
+    pub(super) fn back_from(&self, name: &str) -> Option<&str> {
         let stable = self.stable.as_deref().filter(|stable| *stable != name)?;
-        let failed = self.failed.as_deref() == Some(name);
-        existing
-            .iter()
-            .map(AsRef::as_ref)
-            .find(|revision| failed && revision.metadata.name.as_deref() == Some(stable))
+        Some(stable).filter(|_| self.failed.as_deref() == Some(name))
     }
 }
 
 /// The revision of an app's spec: the one that exists, or a new one.
-pub(super) fn build(
-    app: &ValidatedApp,
-    existing: &[Arc<ControllerRevision>],
-    history: &History,
-    settings: &Settings,
-) -> Rendered {
+pub(super) fn build(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> Wanted {
+    let existing = &observed.revisions;
     let name = names::revision(&app.name, &app.source_text());
-    let kept = existing
-        .iter()
-        .find(|revision| revision.metadata.name.as_deref() == Some(&name))
-        .and_then(|revision| Some((revision.revision, stored(revision, &app.source)?)));
+    let known = existing.iter().find(|revision| revision.metadata.name.as_deref() == Some(&name));
+    let kept = known.and_then(|revision| Some((revision, stored(revision, &app.source)?)));
     let newest = existing.iter().map(|revision| revision.revision).max().unwrap_or(0);
-    let (number, data, template) = match kept {
+    let gate = gate(app, &name, kept.as_ref().map(|(revision, _)| &***revision), observed);
+    let (number, cause, (data, template)) = match kept {
         // Going back to an earlier spec makes its revision the newest again.
-        Some((number, (data, template))) if number == newest => (number, data, template),
-        Some((_, (data, template))) => (newest + 1, data, template),
+        Some((revision, stored)) => {
+            let number = if revision.revision == newest { newest } else { newest + 1 };
+            let cause = names::annotation(&revision.metadata, names::CHANGE_CAUSE_ANNOTATION);
+            (number, cause.map(str::to_owned), stored)
+        }
         None => {
             let template = pod::template(app, settings);
-            (newest + 1, json!({SPEC: app.source, TEMPLATE: template}), template)
+            let data = json!({SPEC: app.source, TEMPLATE: template});
+            (newest + 1, app.change_cause.clone(), (data, template))
         }
     };
-    let back = Some(history).filter(|_| app.rollout.auto_rollback);
-    let back = back.and_then(|history| history.back_from(&name, existing));
-    let (running, template) = back
-        .and_then(|revision| Some((revision.metadata.name.clone()?, template_of(revision)?)))
-        .unwrap_or_else(|| (name.clone(), template));
-    let revision = ControllerRevision {
-        metadata: metadata(app, name),
-        data: Some(RawExtension(data)),
-        revision: number,
+    let cause = cause.map(|cause| (names::CHANGE_CAUSE_ANNOTATION.to_owned(), cause));
+    let mark = gate.map(|gate| (names::BEFORE_ANNOTATION.to_owned(), gate.name().to_owned()));
+    let annotations: BTreeMap<_, _> = cause.into_iter().chain(mark).collect();
+    let mut metadata = metadata(app, name);
+    metadata.annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
+    let revision = ControllerRevision { metadata, data: Some(RawExtension(data)), revision: number };
+    Wanted { revision, template, gate }
+}
+
+/// A new revision waits for its job; one that was made without a job needs none, nor
+/// does what runs already. Without `before` nothing is waited for any more.
+fn gate(
+    app: &ValidatedApp,
+    name: &str,
+    kept: Option<&ControllerRevision>,
+    observed: &Observed,
+) -> Option<Gate> {
+    let before = app.rollout.before.as_ref();
+    let runs = observed.running.as_deref() == Some(name);
+    let has_succeeded = || {
+        let of_it = |job: &&Arc<Job>| job::revision_of(job) == Some(name);
+        observed.jobs.iter().filter(of_it).any(|job| job::state(job) == job::State::Succeeded)
     };
-    Rendered { revision, template, running }
+    match kept.map(gate_of) {
+        None => before.filter(|_| !runs).map(|_| Gate::Closed),
+        Some(Some(Gate::Closed)) if runs || has_succeeded() => Some(Gate::Open),
+        Some(Some(Gate::Closed)) => before.map(|_| Gate::Closed),
+        Some(other) => other,
+    }
 }
 
 /// What a revision holds, if it is about this spec and can be read.
@@ -112,7 +157,7 @@ fn stored(revision: &ControllerRevision, source: &Value) -> Option<(Value, PodTe
     Some((data.into_owned(), template))
 }
 
-fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
+pub(super) fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
     template_in(cache::data(revision)?.as_ref())
 }
 
@@ -154,80 +199,58 @@ mod tests {
         Settings { runner_image: image.to_owned() }
     }
 
-    fn image(rendered: &Rendered) -> Option<&str> {
+    fn seen(revisions: &[&ControllerRevision]) -> Observed {
+        let revisions = revisions.iter().map(|revision| Arc::new((*revision).clone())).collect();
+        Observed { revisions, ..Observed::default() }
+    }
+
+    fn image(rendered: &Wanted) -> Option<&str> {
         let spec = rendered.template.spec.as_ref()?;
         spec.init_containers.as_ref()?.first()?.image.as_deref()
     }
 
     #[test]
     fn a_template_is_used_again_to_the_letter_whatever_would_be_rendered_now() {
-        let first = build(&app("a", 1), &[], &History::default(), &runner("runner:1"));
-        let existing = [Arc::new(first.revision.clone())];
-        let again = build(&app("a", 5), &existing, &History::default(), &runner("runner:2"));
+        let first = build(&app("a", 1), &seen(&[]), &runner("runner:1"));
+        let again = build(&app("a", 5), &seen(&[&first.revision]), &runner("runner:2"));
         assert_eq!(again.revision, first.revision);
         assert_eq!(again.template, first.template);
         assert_eq!(image(&again), Some("runner:1"));
     }
 
     #[test]
-    fn a_revision_that_the_cache_keeps_as_text_is_the_same_revision() {
-        let mut first = build(&app("a", 1), &[], &History::default(), &runner("runner:1")).revision;
-        let whole = first.clone();
-        cache::slim_revision(&mut first);
-        assert_ne!(first, whole);
-        let again = build(&app("a", 1), &[Arc::new(first)], &History::default(), &runner("runner:2"));
-        assert_eq!(again.revision, whole);
-    }
-
-    #[test]
     fn another_spec_is_rendered_anew_and_going_back_is_not() {
-        let first = build(&app("a", 1), &[], &History::default(), &runner("runner:1"));
-        let second = build(
-            &app("b", 1),
-            &[Arc::new(first.revision.clone())],
-            &History::default(),
-            &runner("runner:2"),
-        );
+        let first = build(&app("a", 1), &seen(&[]), &runner("runner:1"));
+        let second = build(&app("b", 1), &seen(&[&first.revision]), &runner("runner:2"));
         assert_eq!((second.revision.revision, image(&second)), (2, Some("runner:2")));
         assert_ne!(second.revision.metadata.name, first.revision.metadata.name);
-        let both = [Arc::new(first.revision.clone()), Arc::new(second.revision)];
-        let back = build(&app("a", 1), &both, &History::default(), &runner("runner:2"));
+        let back = build(&app("a", 1), &seen(&[&first.revision, &second.revision]), &runner("runner:2"));
         assert_eq!(back.revision.metadata.name, first.revision.metadata.name);
         assert_eq!((back.revision.revision, image(&back)), (3, Some("runner:1")));
     }
 
     #[test]
-    fn a_failed_rollout_runs_the_last_good_template_until_the_spec_changes() {
-        let good = build(&app("a", 1), &[], &History::default(), &runner("runner:1"));
-        let name = |rendered: &Rendered| rendered.revision.metadata.name.clone();
-        let existing = [Arc::new(good.revision.clone())];
-        let bad = build(&app("b", 1), &existing, &History::default(), &runner("runner:1"));
-        let both = [Arc::new(good.revision.clone()), Arc::new(bad.revision.clone())];
-        let history = History { stable: name(&good), failed: name(&bad) };
-
-        let mut wants = app("b", 1);
-        let stays = build(&wants, &both, &history, &runner("runner:1"));
-        assert_eq!(Some(&stays.running), name(&bad).as_ref(), "nobody asked for a rollback");
-        wants.rollout.auto_rollback = true;
-        let back = build(&wants, &both, &history, &runner("runner:1"));
-        assert_eq!(Some(&back.running), name(&good).as_ref());
-        assert_eq!(back.template, good.template);
-        assert_eq!(name(&back), name(&bad), "the revision that the spec asks for stays in the history");
-
-        let mut other = app("c", 1);
-        other.rollout.auto_rollback = true;
-        let next = build(&other, &both, &history, &runner("runner:1"));
-        assert_eq!(Some(&next.running), name(&next).as_ref(), "another spec gets its chance");
-        let lost = History { stable: Some("cart-gone".into()), ..history };
-        let stays = build(&wants, &both, &lost, &runner("runner:1"));
-        assert_eq!(Some(&stays.running), name(&bad).as_ref(), "there is no way back");
+    fn a_revision_keeps_the_cause_that_it_was_made_for() {
+        let caused = |cause: &str| {
+            let mut app = app("a", 1);
+            app.change_cause = Some(cause.to_owned());
+            app
+        };
+        let cause = |wanted: &Wanted| {
+            names::annotation(&wanted.revision.metadata, names::CHANGE_CAUSE_ANNOTATION).map(str::to_owned)
+        };
+        let first = build(&caused("release 1"), &seen(&[]), &runner("runner:1"));
+        assert_eq!(cause(&first).as_deref(), Some("release 1"));
+        let later = build(&caused("scaled"), &seen(&[&first.revision]), &runner("runner:1"));
+        assert_eq!(cause(&later).as_deref(), Some("release 1"), "no new revision, no new cause");
+        assert_eq!(build(&app("b", 1), &seen(&[]), &runner("r")).revision.metadata.annotations, None);
     }
 
     #[test]
     fn a_revision_that_cannot_be_read_is_rendered_anew() {
-        let mut broken = build(&app("a", 1), &[], &History::default(), &runner("runner:1")).revision;
+        let mut broken = build(&app("a", 1), &seen(&[]), &runner("runner:1")).revision;
         broken.data = Some(RawExtension(json!({"spec": "something else"})));
-        let rendered = build(&app("a", 1), &[Arc::new(broken)], &History::default(), &runner("runner:2"));
+        let rendered = build(&app("a", 1), &seen(&[&broken]), &runner("runner:2"));
         assert_eq!(image(&rendered), Some("runner:2"));
     }
 
@@ -235,8 +258,7 @@ mod tests {
     fn the_oldest_revisions_go_and_never_the_current_one() {
         let revisions: Vec<_> = (1..=13)
             .map(|number| {
-                let mut revision =
-                    build(&app(&number.to_string(), 1), &[], &History::default(), &runner("r")).revision;
+                let mut revision = build(&app(&number.to_string(), 1), &seen(&[]), &runner("r")).revision;
                 revision.revision = number;
                 Arc::new(revision)
             })

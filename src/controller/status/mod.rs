@@ -1,6 +1,7 @@
 //! Fifth step: what to tell. A plain function of what was found and done; the
 //! clock is passed in, and times move only when a condition flips.
 
+mod course;
 mod env;
 mod paused;
 mod rollback;
@@ -106,19 +107,27 @@ pub fn compute(
         stable_revision: previous.stable_revision.clone(),
         failed_revision: previous.failed_revision.clone(),
         cron_restart: previous.cron_restart.clone(),
+        rollback: previous.rollback.clone(),
         runner_image: previous.runner_image.clone(),
         url: previous.url.clone(),
         env: previous.env.clone(),
     };
     if let Findings::Applied(children) = findings {
-        status.revision = Some(children.running.clone());
+        status.revision.clone_from(&children.course.running);
+        status.rollback.clone_from(&children.course.rollback);
         let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
-        let history = rollback::judge(app, History::of(previous), wanted, &children.running, &situation);
+        let history = rollback::judge(
+            app,
+            History::of(previous),
+            wanted,
+            children.course.running.as_deref(),
+            &situation,
+        );
         (status.stable_revision, status.failed_revision) = (history.stable, history.failed);
         status.cron_restart = children.restarts.status.clone();
         status.runner_image = runner_image(&children.revision);
         status.url = children.service.as_ref().and_then(url);
-        let made_from = (wanted == children.running).then_some(&app.spec);
+        let made_from = (children.course.running.as_deref() == Some(wanted)).then_some(&app.spec);
         status.env = env::names(&children.deployment, made_from);
     }
     status
@@ -226,7 +235,13 @@ fn verdicts(findings: Findings<'_>, situation: &Situation, warning: Option<Strin
     let hindrance = hindrance(findings);
     let verdict =
         |type_, holds, reason, message: &str| Verdict { type_, holds, reason, message: message.to_owned() };
-    let (available, available_reason) = situation.availability();
+    let (available, available_reason) = match &hindrance {
+        // No instance is wanted yet, and that is not to be called stopped.
+        Some(hindrance) if hindrance.reason.is_before_rollout() && situation.available == 0 => {
+            (false, Reason::NoInstanceAvailable)
+        }
+        _ => situation.availability(),
+    };
     let (rollout, rollout_reason) = (situation.rollout, situation.rollout.reason());
     let accepted = |text: &str| match &warning {
         None => verdict(ConditionType::Valid, true, Reason::Accepted, text),
@@ -259,11 +274,12 @@ fn verdicts(findings: Findings<'_>, situation: &Situation, warning: Option<Strin
             },
         ),
     };
+    let degraded = unknown_revision(findings).filter(|_| !degraded.holds).unwrap_or(degraded);
     let moves = situation.exists && matches!(rollout, Rollout::Rolling | Rollout::Scaling);
     let (progressing, progress_reason, progress_message) = match &hindrance {
         // What came before a spec that cannot be carried out is brought to its end.
         Some(hindrance) if hindrance.invalidates && moves => (true, rollout_reason, &situation.message),
-        Some(hindrance) => (false, hindrance.reason, &hindrance.message),
+        Some(hindrance) => (hindrance.goes_on, hindrance.reason, &hindrance.message),
         None if matches!(rollout, Rollout::Rolling | Rollout::Scaling) => {
             (true, rollout_reason, &situation.message)
         }
@@ -281,6 +297,13 @@ fn verdicts(findings: Findings<'_>, situation: &Situation, warning: Option<Strin
     ]
 }
 
+/// A revision is asked for that there is not.
+fn unknown_revision(findings: Findings<'_>) -> Option<Verdict> {
+    let Findings::Applied(children) = findings else { return None };
+    let message = course::unknown(children)?;
+    Some(Verdict { type_: ConditionType::Degraded, holds: true, reason: Reason::UnknownRevision, message })
+}
+
 /// What keeps the spec from being carried out.
 struct Hindrance {
     reason: Reason,
@@ -289,22 +312,20 @@ struct Hindrance {
     invalidates: bool,
     /// Whether it may concern what runs.
     degrades: bool,
+    /// Whether it goes away by itself.
+    goes_on: bool,
 }
 
 fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
     match findings {
-        Findings::Applied(children) => rollback::message(children).map(|message| Hindrance {
-            reason: Reason::RolledBack,
-            message,
-            invalidates: false,
-            degrades: true,
-        }),
+        Findings::Applied(children) => course::hindrance(children),
         Findings::Paused(_) => None,
         Findings::Invalid(problems, _) => Some(Hindrance {
             reason: Reason::InvalidSpec,
             message: format!("{problems}. What runs is left as it is"),
             invalidates: true,
             degrades: false,
+            goes_on: false,
         }),
         Findings::Taken(taken, _) => {
             let all: Vec<_> = taken.iter().map(ToString::to_string).collect();
@@ -313,6 +334,7 @@ fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
                 message: all.join(". "),
                 invalidates: true,
                 degrades: true,
+                goes_on: false,
             })
         }
         Findings::Failing { message, .. } => Some(Hindrance {
@@ -320,12 +342,14 @@ fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
             message: format!("{message}. The operator tries again, every half minute or so"),
             invalidates: false,
             degrades: true,
+            goes_on: false,
         }),
         Findings::Refused { message, spec_is_to_blame, .. } => Some(Hindrance {
             reason: Reason::ApplyRefused,
             message: message.to_owned(),
             invalidates: spec_is_to_blame,
             degrades: true,
+            goes_on: false,
         }),
     }
 }

@@ -3,6 +3,8 @@ use mlua::LuaSerdeExt;
 use serde_json::json;
 
 use super::*;
+use crate::controller::desired::{Course, Detour, Stage};
+use crate::crd::RollbackByHand;
 
 fn app(generation: i64) -> NodeApp {
     serde_json::from_value(json!({
@@ -64,10 +66,12 @@ fn running_for(
         "data": {"template": {"spec": {"initContainers": [{"image": "runner:1"}]}}},
     }))
     .unwrap();
+    let detour = (running != "cart-1").then_some(Detour::Failed);
+    let course = Course { running: Some(running.to_owned()), detour, ..Course::default() };
     let children = Children::new(
         ServiceAccount::default(),
         revision,
-        running.to_owned(),
+        course,
         None,
         None,
         deployment,
@@ -463,4 +467,92 @@ fn there_is_no_way_back_for_the_first_rollout() {
     let stuck = fresh(&Pods(2, 2, 2, 0), &[STUCK]);
     assert!(!rollback::is_due(&with_rollback(app(7)), &stuck));
     assert_eq!(of(&stuck, ConditionType::Degraded), ("True", "RolloutStuck"));
+}
+
+fn on_course(course: Course, deployment: Deployment) -> NodeAppStatus {
+    let revision = serde_json::from_value(json!({"metadata": {"name": "cart-2"}, "revision": 2})).unwrap();
+    let restarts = crate::controller::restarts::Restarts::default();
+    let children =
+        Children::new(ServiceAccount::default(), revision, course, None, None, deployment, restarts);
+    compute(&app(7), &NodeAppStatus::default(), Findings::Applied(&children), at(0))
+}
+
+fn before(stage: Stage) -> NodeAppStatus {
+    let detour = Some(Detour::Before(stage));
+    let course = Course { running: Some("cart-1".into()), detour, ..Course::default() };
+    on_course(course, deployment(&Pods(2, 2, 2, 2), &[ROLLED]))
+}
+
+#[test]
+fn the_job_before_a_rollout_is_progress_and_its_failure_is_none() {
+    let runs = before(Stage::Runs { job: "cart-before-x".into() });
+    assert_eq!(
+        summary(&runs),
+        [
+            ("False", "BeforeRollout"),
+            ("True", "InstancesAvailable"),
+            ("True", "BeforeRollout"),
+            ("False", "Healthy")
+        ]
+    );
+    assert_eq!(runs.revision.as_deref(), Some("cart-1"));
+    let message = "it ended with exit code 3".to_owned();
+    let failed = before(Stage::Failed { job: "cart-before-x".into(), message });
+    assert_eq!(
+        summary(&failed),
+        [
+            ("False", "BeforeRolloutFailed"),
+            ("True", "InstancesAvailable"),
+            ("False", "BeforeRolloutFailed"),
+            ("True", "BeforeRolloutFailed")
+        ]
+    );
+    let told = &failed.conditions[0].message;
+    for part in ["exit code 3", "job/cart-before-x", "cart-1 runs on", "cart-2"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(failed.failed_revision, None, "it was never rolled out");
+    assert_eq!(argo_health(7, &failed).0, "Degraded");
+    assert_eq!(argo_health(7, &runs).0, "Progressing");
+    assert_eq!(argo_health(7, &before(Stage::Paused)).0, "Suspended");
+    let course =
+        Course { detour: Some(Detour::Before(Stage::Runs { job: "j".into() })), ..Course::default() };
+    let first = on_course(course, deployment(&Pods(0, 0, 0, 0), &[ROLLED]));
+    assert_eq!(of(&first, ConditionType::Available), ("False", "NoInstanceAvailable"), "not stopped");
+    assert_eq!((first.revision, first.stable_revision), (None, None));
+    let waits = before(Stage::Waits { other: "cart-before-old".into() });
+    assert!(waits.conditions[0].message.contains("--cascade=foreground"));
+}
+
+#[test]
+fn a_stopped_app_with_a_job_to_come_is_stopped() {
+    let detour = Some(Detour::Before(Stage::Stopped));
+    let course = Course { running: Some("cart-1".into()), detour, ..Course::default() };
+    let status = on_course(course, deployment(&Pods(0, 0, 0, 0), &[ROLLED]));
+    assert_eq!(of(&status, ConditionType::Ready), ("True", "Stopped"));
+}
+
+#[test]
+fn a_rollback_by_hand_is_no_fault_and_says_how_to_end_it() {
+    let rollback = Some(RollbackByHand { to: "cart-1".into(), from: "cart-2".into() });
+    let running = Some("cart-1".to_owned());
+    let course = Course { running, detour: Some(Detour::ByHand), rollback: rollback.clone(), unknown: None };
+    let status = on_course(course, deployment(&Pods(2, 2, 2, 2), &[ROLLED]));
+    assert_eq!(of(&status, ConditionType::Ready), ("False", "RolledBackByHand"));
+    assert_eq!(of(&status, ConditionType::Degraded), ("False", "Healthy"));
+    assert!(status.conditions[0].message.contains("Remove the annotation"));
+    assert_eq!(status.rollback, rollback);
+    assert_eq!(status.stable_revision.as_deref(), Some("cart-1"));
+    assert_eq!(argo_health(7, &status).0, "Suspended");
+}
+
+#[test]
+fn an_unknown_revision_degrades_an_app_that_is_ready() {
+    let rollback = Some(RollbackByHand { to: "cart-9".into(), from: "cart-2".into() });
+    let unknown = Some(vec!["cart-2".to_owned(), "cart-1".to_owned()]);
+    let course = Course { running: Some("cart-2".into()), detour: None, rollback, unknown };
+    let status = on_course(course, deployment(&Pods(2, 2, 2, 2), &[ROLLED]));
+    assert_eq!(of(&status, ConditionType::Ready), ("True", "AllInstancesReady"));
+    assert_eq!(of(&status, ConditionType::Degraded), ("True", "UnknownRevision"));
+    assert!(status.conditions[3].message.contains("there are: cart-2, cart-1"));
 }

@@ -1,6 +1,7 @@
 //! Second step: turn what the user wrote into values that can be carried out,
 //! or say everything that is wrong with it. A plain function.
 
+mod before;
 mod env;
 mod files;
 mod launch;
@@ -23,6 +24,7 @@ use kube::Resource;
 use nodeapp_contract::RunnerConfig;
 use serde_json::Value;
 
+pub use before::BeforeRollout;
 pub use logs::log_volume_bytes;
 pub use problems::{Problem, Problems};
 pub use rollout::RolloutPolicy;
@@ -50,6 +52,10 @@ pub struct ValidatedApp {
     pub schedule: Option<Schedule>,
     /// What was asked for by the annotation: another value is another restart.
     pub restart_request: Option<String>,
+    /// The revision that is asked for instead of the spec's, until that changes.
+    pub rollback_to: Option<String>,
+    /// Why it was changed, in the user's words.
+    pub change_cause: Option<String>,
     /// The part of the spec that the pod template comes from, as it was written.
     pub source: Value,
     /// Image of the app.
@@ -115,6 +121,8 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     if owner.is_none() {
         problems.add("metadata.uid", "is missing");
     }
+    let annotation =
+        |name| names::annotation(&app.metadata, name).filter(|value| !value.is_empty()).map(str::to_owned);
     match (problems.is_empty(), owner) {
         (true, Some(owner)) => Ok(ValidatedApp {
             name,
@@ -124,6 +132,8 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             rollout,
             schedule,
             restart_request: names::restart_request(&app.metadata).map(ToOwned::to_owned),
+            rollback_to: annotation(names::ROLLBACK_ANNOTATION),
+            change_cause: annotation(names::CHANGE_CAUSE_ANNOTATION),
             source: source(&app.spec),
             image: app.spec.image.clone(),
             env,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Problems;
+use super::before::{self, BeforeRollout};
 use crate::crd::NodeAppSpec;
 use crate::crd::notation::IntOrPercent;
 
@@ -23,6 +24,8 @@ pub struct RolloutPolicy {
     pub paused: bool,
     /// Whether a failed one is taken back.
     pub auto_rollback: bool,
+    /// A job that comes first.
+    pub before: Option<BeforeRollout>,
 }
 
 /// What a pod may take beyond listenTimeout: to be scheduled, to pull images.
@@ -71,6 +74,7 @@ pub(super) fn policy(spec: &NodeAppSpec, listen_timeout: Duration, problems: &mu
         progress_deadline,
         paused: given.paused.unwrap_or(false),
         auto_rollback: given.auto_rollback.unwrap_or(false),
+        before: before::before(spec, problems),
     }
 }
 

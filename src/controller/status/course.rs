@@ -1,0 +1,85 @@
+//! What is told where something else runs than the spec asks for.
+
+use super::Hindrance;
+use crate::controller::desired::{Applied, Children, Detour, Stage};
+use crate::controller::names::ROLLBACK_ANNOTATION;
+use crate::crd::Reason;
+
+/// Why the spec is not carried out, if it is not.
+pub(super) fn hindrance(children: &Children<Applied>) -> Option<Hindrance> {
+    let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
+    let meanwhile = match &children.course.running {
+        Some(running) => format!("{running} runs on"),
+        None => "no instance runs yet".to_owned(),
+    };
+    let told =
+        |reason, message| Hindrance { reason, message, invalidates: false, degrades: false, goes_on: false };
+    let running = children.course.running.as_deref().unwrap_or_default();
+    Some(match children.course.detour.as_ref()? {
+        Detour::Failed => Hindrance {
+            degrades: true,
+            ..told(
+                Reason::RolledBack,
+                format!(
+                    "the rollout of {wanted} has failed and was taken back: {running} runs again, and stays until \
+                     the spec changes. Correct the spec, or set rollout.autoRollback to false to try {wanted} again"
+                ),
+            )
+        },
+        Detour::ByHand => told(
+            Reason::RolledBackByHand,
+            format!(
+                "the annotation {ROLLBACK_ANNOTATION} asks for {running}, which runs instead of {wanted} until the \
+                 spec changes. Remove the annotation to run {wanted}"
+            ),
+        ),
+        Detour::Before(stage) => match stage {
+            // A stopped app lacks nothing.
+            Stage::Stopped => return None,
+            Stage::Paused => told(
+                Reason::RolloutPaused,
+                format!(
+                    "the rollout of {wanted}, and its job, wait until rollout.paused is false; {meanwhile}"
+                ),
+            ),
+            Stage::Waits { other } => Hindrance {
+                goes_on: true,
+                ..told(
+                    Reason::BeforeRollout,
+                    format!(
+                        "the Job before the rollout of {wanted} waits for the end of the Job {other}; {meanwhile}. \
+                         To stop that one: kubectl delete job {other} --cascade=foreground"
+                    ),
+                )
+            },
+            Stage::Runs { job } => Hindrance {
+                goes_on: true,
+                ..told(
+                    Reason::BeforeRollout,
+                    format!("the Job {job} has to succeed before {wanted} is rolled out; {meanwhile}"),
+                )
+            },
+            Stage::Failed { job, message } => Hindrance {
+                degrades: true,
+                ..told(
+                    Reason::BeforeRolloutFailed,
+                    format!(
+                        "the Job {job} before the rollout of {wanted} has failed: {message}. {meanwhile}. See kubectl \
+                         logs job/{job}; then correct the spec, or delete the Job to have it tried again"
+                    ),
+                )
+            },
+        },
+    })
+}
+
+/// What is told where a revision is asked for that there is not.
+pub(super) fn unknown(children: &Children<Applied>) -> Option<String> {
+    let known = children.course.unknown.as_ref()?;
+    let to = children.course.rollback.as_ref().map(|asked| asked.to.as_str()).unwrap_or_default();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Some(format!(
+        "the annotation {ROLLBACK_ANNOTATION} names {to}, which is no revision of this app that has run; there are: \
+         {known}. Correct or remove it; what the spec asks for runs meanwhile"
+    ))
+}
