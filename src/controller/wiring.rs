@@ -44,7 +44,7 @@ pub const WATCHED: [&str; 8] = [
 ];
 
 /// Reconciles at a time.
-const CONCURRENCY: u16 = 16;
+pub const CONCURRENCY: u16 = 16;
 /// How long events about children are gathered.
 const GATHER: Duration = Duration::from_millis(100);
 /// How long a watch lasts. Shorter than the patience of the load balancers in front

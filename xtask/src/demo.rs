@@ -97,8 +97,8 @@ fn show(cluster: &Cluster, load_image: &str) -> Result<Page> {
     Ok(Page { report, rollout, objects })
 }
 
-/// Installs the operator as the README does, with the images built here.
-fn install(cluster: &Cluster) -> Result<()> {
+/// Installs the operator as the README does, with the images built last.
+pub(crate) fn install(cluster: &Cluster) -> Result<()> {
     apply(cluster, "operator-namespace", &restricted(OPERATOR_NAMESPACE))?;
     let mut helm = cluster.helm()?;
     helm.current_dir(paths::repo())

@@ -1,10 +1,12 @@
-//! `cargo xtask bench`: what is promised in numbers, measured beside PM2 on the same machine in the same run.
+//! `cargo xtask bench`: what is promised in numbers, measured beside PM2, or beside a client that does nothing
+//! else, on the same machine in the same run.
 //!
 //! A measurement never fails a build: a number that is missed is said in the table, and a row that cannot be
 //! measured says why.
 
 mod load;
 mod machine;
+mod operator;
 mod ours;
 mod plain;
 mod pm2;
@@ -22,13 +24,16 @@ use clap::Subcommand;
 use self::machine::Machine;
 use self::rig::Rig;
 use self::rows::Row;
-use self::table::Measured;
+use self::table::{Line, Measured, Subject, Topic};
+use crate::sh::Step;
 use crate::{paths, sh};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum Command {
     /// The runner beside PM2: requests lost, memory, logs, start; a whole run writes docs/benchmarks.md
     Runner(Args),
+    /// The operator beside a bare client, and its apps beside PM2; a whole run writes docs/benchmarks.md
+    Operator(operator::Args),
 }
 
 #[derive(clap::Args, Clone, Debug)]
@@ -42,22 +47,42 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(command: &Command) -> Result<()> {
-    let Command::Runner(args) = command;
+    match command {
+        Command::Runner(args) => runner(args),
+        Command::Operator(args) => operator::main(args),
+    }
+}
+
+fn runner(args: &Args) -> Result<()> {
     let rig = Rig::prepare(args.quick)?;
     let machine = Machine::look(&rig)?;
     let begun = Instant::now();
     let rows = if args.only.is_empty() { Row::ALL.to_vec() } else { args.only.clone() };
-    let measured: Vec<Measured> = rows.iter().map(|row| measure(*row, &rig)).collect();
-    let minutes = begun.elapsed().as_secs_f64() / 60.0;
+    let measured: Vec<Measured> =
+        rows.iter().map(|row| measure(row.topic(), |step| row.run(&rig, step))).collect();
+    let subject = Subject { command: "runner", ours: "nodeapp-runner", beside: "PM2" };
+    let options = if args.quick { " --quick" } else { "" };
+    tell(subject, &machine, &measured, options, begun, args.only.is_empty() && !args.quick)
+}
 
-    let json = paths::output().join("bench-runner.json");
+/// Prints the table, keeps the figures, and puts the table of a whole run into the page.
+fn tell(
+    subject: Subject,
+    machine: &Machine,
+    measured: &[Measured],
+    options: &str,
+    begun: Instant,
+    whole: bool,
+) -> Result<()> {
+    let minutes = begun.elapsed().as_secs_f64() / 60.0;
+    let json = paths::output().join(format!("bench-{}.json", subject.command));
     let all = serde_json::json!({"machine": machine, "minutes": minutes, "rows": measured});
     std::fs::write(&json, serde_json::to_vec_pretty(&all)?)
         .with_context(|| format!("cannot write {}", json.display()))?;
-    let text = table::render(&machine, &measured, args.quick, minutes);
+    let text = table::render(subject, machine, measured, options, minutes);
     println!("{text}");
-    if args.only.is_empty() {
-        table::put_into_docs(&text)?;
+    if whole {
+        table::put_into_docs(subject, &text)?;
         sh::say("✓ written to docs/benchmarks.md");
     }
     sh::say(&format!("✓ all figures in {}", json.display()));
@@ -65,12 +90,12 @@ pub(crate) fn main(command: &Command) -> Result<()> {
 }
 
 /// One row; its failure is its result.
-fn measure(row: Row, rig: &Rig) -> Measured {
-    let step = sh::Step::start(format!("measure {}: {}", row.name(), row.title()));
-    let result = row.run(rig, &step);
+fn measure(topic: Topic, run: impl FnOnce(&Step) -> Result<Vec<Line>>) -> Measured {
+    let step = Step::start(format!("measure {}: {}", topic.name, topic.title));
+    let result = run(&step);
     match &result {
         Ok(lines) => step.done_with(&format!("{} lines", lines.len())),
         Err(error) => step.done_with(&format!("not measured: {error:#}")),
     }
-    Measured::new(row, result)
+    Measured::new(topic, result)
 }

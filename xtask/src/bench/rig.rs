@@ -56,6 +56,11 @@ impl Rig {
         &self.runner
     }
 
+    /// The folder with PM2's packages.
+    pub(crate) fn modules(&self) -> &Path {
+        &self.modules
+    }
+
     /// A program of PM2's packages.
     pub(crate) fn module(&self, path: &str) -> PathBuf {
         self.modules.join(path)

@@ -6,18 +6,42 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::machine::Machine;
-use super::rows::Row;
 use crate::paths;
 
-const BEGIN: &str = "<!-- written by `cargo xtask bench runner` from here -->";
 const END: &str = "<!-- to here -->";
+
+/// What a command measures, and beside what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    /// The command's last word.
+    pub(crate) command: &'static str,
+    /// Heads of the two columns with figures.
+    pub(crate) ours: &'static str,
+    pub(crate) beside: &'static str,
+}
+
+impl Subject {
+    fn begin(self) -> String {
+        format!("<!-- written by `cargo xtask bench {}` from here -->", self.command)
+    }
+}
+
+/// A row of a command, as the page says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Topic {
+    /// As on the command line.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    /// What was done.
+    pub(crate) how: &'static str,
+}
 
 /// What a line compares with.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) what: String,
     pub(crate) ours: String,
-    pub(crate) pm2: String,
+    pub(crate) beside: String,
     pub(crate) ratio: String,
     pub(crate) goal: String,
 }
@@ -26,7 +50,7 @@ impl Line {
     /// A line without a goal.
     pub(crate) fn new(what: impl Into<String>) -> Self {
         let none = || "–".to_owned();
-        Self { what: what.into(), ours: none(), pm2: none(), ratio: none(), goal: none() }
+        Self { what: what.into(), ours: none(), beside: none(), ratio: none(), goal: none() }
     }
 
     #[must_use]
@@ -36,8 +60,8 @@ impl Line {
     }
 
     #[must_use]
-    pub(crate) fn pm2(mut self, text: impl Into<String>) -> Self {
-        self.pm2 = text.into();
+    pub(crate) fn beside(mut self, text: impl Into<String>) -> Self {
+        self.beside = text.into();
         self
     }
 
@@ -75,22 +99,29 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    pub(crate) fn new(row: Row, result: Result<Vec<Line>>) -> Self {
+    pub(crate) fn new(topic: Topic, result: Result<Vec<Line>>) -> Self {
         let (lines, error) = match result {
             Ok(lines) => (lines, None),
             Err(error) => (vec![], Some(format!("{error:#}"))),
         };
-        Self { name: row.name(), title: row.title(), how: row.how(), lines, error }
+        let Topic { name, title, how } = topic;
+        Self { name, title, how, lines, error }
     }
 }
 
 /// The part between the markers.
-pub(crate) fn render(machine: &Machine, rows: &[Measured], quick: bool, minutes: f64) -> String {
+pub(crate) fn render(
+    subject: Subject,
+    machine: &Machine,
+    rows: &[Measured],
+    options: &str,
+    minutes: f64,
+) -> String {
+    let Subject { command, ours, beside } = subject;
     let mut text = format!(
-        "`cargo xtask bench runner{}`, {}, commit {}, {minutes:.0} minutes.\n\
+        "`cargo xtask bench {command}{options}`, {}, commit {}, {minutes:.0} minutes.\n\
          Machine: {}, {}, Linux {}; load average before the run {}.\n\
          Node.js {} in every column; PM2 {} with pm2-logrotate {}.\n",
-        if quick { " --quick" } else { "" },
         machine.date,
         machine.commit,
         machine.cpu,
@@ -107,27 +138,28 @@ pub(crate) fn render(machine: &Machine, rows: &[Measured], quick: bool, minutes:
             let _ = writeln!(text, "Not measured: {}", error.replace('\n', " "));
             continue;
         }
-        text.push_str("| what | nodeapp-runner | PM2 | ratio | goal |\n|---|---|---|---|---|\n");
+        let _ = writeln!(text, "| what | {ours} | {beside} | ratio | goal |\n|---|---|---|---|---|");
         for line in &row.lines {
-            let Line { what, ours, pm2, ratio, goal } = line;
-            let _ = writeln!(text, "| {what} | {ours} | {pm2} | {ratio} | {goal} |");
+            let Line { what, ours, beside, ratio, goal } = line;
+            let _ = writeln!(text, "| {what} | {ours} | {beside} | {ratio} | {goal} |");
         }
     }
     text
 }
 
 /// Replaces what stands between the markers.
-pub(crate) fn put_into_docs(text: &str) -> Result<()> {
+pub(crate) fn put_into_docs(subject: Subject, text: &str) -> Result<()> {
     let path = paths::repo().join("docs/benchmarks.md");
     let page = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let page = replaced(&page, text).with_context(|| format!("{} has lost its markers", path.display()))?;
+    let page = replaced(&page, &subject.begin(), text)
+        .with_context(|| format!("{} has lost its markers", path.display()))?;
     std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn replaced(page: &str, text: &str) -> Option<String> {
-    let (head, rest) = page.split_once(BEGIN)?;
+fn replaced(page: &str, begin: &str, text: &str) -> Option<String> {
+    let (head, rest) = page.split_once(begin)?;
     let (_, tail) = rest.split_once(END)?;
-    Some(format!("{head}{BEGIN}\n\n{}\n\n{END}{tail}", text.trim()))
+    Some(format!("{head}{begin}\n\n{}\n\n{END}{tail}", text.trim()))
 }
 
 #[cfg(test)]
@@ -136,10 +168,12 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_markers_is_replaced() {
-        let page = format!("# Head\n{BEGIN}\nold\n{END}\ntail\n");
-        let page = replaced(&page, "new").expect("markers");
-        assert_eq!(page, format!("# Head\n{BEGIN}\n\nnew\n\n{END}\ntail\n"));
-        assert_eq!(replaced("# none", "new"), None);
+        let begin = Subject { command: "operator", ours: "o", beside: "b" }.begin();
+        let page = format!("# Head\n<!-- other -->\nstays\n{END}\n{begin}\nold\n{END}\ntail\n");
+        let page = replaced(&page, &begin, "new").expect("markers");
+        let head = format!("# Head\n<!-- other -->\nstays\n{END}\n");
+        assert_eq!(page, format!("{head}{begin}\n\nnew\n\n{END}\ntail\n"));
+        assert_eq!(replaced("# none", &begin, "new"), None);
     }
 
     #[test]

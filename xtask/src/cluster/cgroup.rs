@@ -58,6 +58,11 @@ impl Groups {
         kill(|| processes(&self.of_component(component)))
     }
 
+    /// Ends every process of the pods of a node, whose group below the hierarchy's root is given.
+    pub(crate) fn kill_pods(pods_group: &str) -> Result<()> {
+        kill(|| tree(&tracking().join(pods_group)))
+    }
+
     /// Ends every process of the cluster and removes its groups.
     pub(crate) fn destroy(&self) -> Result<()> {
         kill(|| self.everything())?;

@@ -109,6 +109,35 @@ pub(crate) fn load(layout: &Layout, references: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Ends components, and all that belongs to a node, without giving them time for anything.
+pub(crate) fn crash(layout: &Layout, components: &[&str], node: Option<u8>) -> Result<()> {
+    if !privilege::is_root() {
+        let number = node.map(|node| format!("--node={node}"));
+        let mut words = vec!["cluster", "crash", "--name", &layout.name];
+        words.extend(number.as_deref());
+        words.extend(components);
+        return privilege::again(&words);
+    }
+    let known = components::all(layout);
+    if let Some(unknown) = components.iter().find(|name| known.iter().all(|known| known.name != **name)) {
+        bail!("the cluster {} has no {unknown}; `cargo xtask cluster status` names what it has", layout.name);
+    }
+    let groups = Groups::new(layout.control_group());
+    for component in components {
+        groups.kill_component(component)?;
+    }
+    if let Some(node) = node {
+        if node == 0 || node > layout.nodes {
+            bail!("the cluster {} has {} nodes, counted from 1 on", layout.name, layout.nodes);
+        }
+        for part in ["kubelet", "containerd"] {
+            groups.kill_component(&format!("{part}-{node}"))?;
+        }
+        Groups::kill_pods(&layout.pods_group(node - 1))?;
+    }
+    Ok(())
+}
+
 /// What a new cluster is started with.
 fn programs() -> Result<Programs> {
     let name = |path: PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// Load built images into a local cluster; `cargo xtask image` does it for all
     #[command(hide = true)]
     Load(Load),
+    /// End components of a local cluster as a power cut would; `up` starts them again
+    #[command(hide = true)]
+    Crash(Crash),
 }
 
 #[derive(clap::Args)]
@@ -77,6 +80,17 @@ pub(crate) struct Load {
     #[arg(long, default_value = "dev")]
     name: String,
     references: Vec<String>,
+}
+
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Crash {
+    #[arg(long, default_value = "dev")]
+    name: String,
+    /// A whole node by its number, from 1 on: kubelet, containerd and every pod
+    #[arg(long)]
+    node: Option<u8>,
+    /// Such as kube-apiserver, as `cluster status` calls them
+    components: Vec<String>,
 }
 
 /// A cluster that answers.
@@ -98,6 +112,11 @@ enum Backend {
 }
 
 impl Cluster {
+    /// Whether its parts are processes of this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.backend, Backend::Local(_))
+    }
+
     /// `kubectl` for this cluster.
     pub(crate) fn kubectl(&self) -> Result<Process> {
         self.tool("kubectl", "--context")
@@ -119,10 +138,14 @@ impl Cluster {
 
     /// Makes the images known to every node; those already there under the same digest are left alone.
     pub(crate) fn load(&self, images: &Images) -> Result<()> {
-        let references = images.references();
+        self.load_references(&images.references())
+    }
+
+    /// The same for some images.
+    pub(crate) fn load_references(&self, references: &[&str]) -> Result<()> {
         match &self.backend {
-            Backend::Local(layout) => local::load(layout, &references),
-            Backend::Kind => kind::load(&self.name, &references),
+            Backend::Local(layout) => local::load(layout, references),
+            Backend::Kind => kind::load(&self.name, references),
             Backend::Existing => {
                 sh::say(
                     "• this cluster is not ours, so its nodes must pull the images: push them to a registry it can \
@@ -227,6 +250,12 @@ fn load_images(load: &Load) -> Result<()> {
     local::load(&layout, &load.references.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
+/// Ends components of a local cluster at once, and a node with all its pods.
+pub(crate) fn crash(name: &str, components: &[&str], node: Option<u8>) -> Result<()> {
+    let layout = local::find(name)?.with_context(|| format!("there is no local cluster {name}"))?;
+    local::crash(&layout, components, node)
+}
+
 fn show_status(options: &Options) -> Result<()> {
     let cluster = running(options)?;
     let Backend::Local(layout) = &cluster.backend else {
@@ -267,5 +296,8 @@ pub(crate) fn main(command: &Command) -> Result<()> {
         Command::Status(options) => show_status(options),
         Command::Shell(options) => open_shell(options),
         Command::Load(load) => load_images(load),
+        Command::Crash(Crash { name, node, components }) => {
+            crash(name, &components.iter().map(String::as_str).collect::<Vec<_>>(), *node)
+        }
     }
 }

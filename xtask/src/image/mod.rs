@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::base::{DEFAULT_NODE, node_dir, node_majors};
 use self::oci::Store;
-pub(crate) use self::project::runner_program;
+pub(crate) use self::project::{bench as bench_image, bench_programs, runner_program};
 use crate::sh::Step;
 use crate::{cluster, deps, paths};
 

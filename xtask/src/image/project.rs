@@ -1,7 +1,7 @@
 //! Images of what this repository holds: operator, runner, load probe, example.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -32,6 +32,33 @@ const PROGRAMS: [Program; 3] = [
 pub(crate) fn runner_program() -> Result<PathBuf> {
     let runner = PROGRAMS.iter().find(|program| program.name == "nodeapp-runner");
     build(runner.context("the runner is not among the programs")?)
+}
+
+/// Builds the operator as it is released, and the client that is measured beside it; both less thoroughly, and
+/// sooner, where no figure counts.
+pub(crate) fn bench_programs(quick: bool) -> Result<(PathBuf, PathBuf)> {
+    let profile = if quick { "image" } else { "release" };
+    let built = |package, name| build(&Program { package, name, profile, cmd: &[] });
+    Ok((built("nodeapp-operator", "nodeapp-operator")?, built("nodeapp-bench", "nodeapp-bench")?))
+}
+
+/// `localhost/nodeapp-bench`: Node.js, PM2 from npm, the apps of `bench/apps` at `/app`, and the load.
+pub(crate) fn bench(modules: &Path) -> Result<String> {
+    let store = Store::open()?;
+    let load = PROGRAMS.iter().find(|program| program.name == "nodeapp-load");
+    let load = build(load.context("the load is not among the programs")?)?;
+    let mut tree = Tree::new();
+    add_folder(&mut tree, &paths::repo().join("bench/apps"), "app")?;
+    add_folder(&mut tree, modules, "pm2/node_modules")?;
+    tree.insert("bin/nodeapp-load".into(), Entry::File { source: load, mode: 0o755 });
+    let key = format!("bench-{}", content_key(&tree)?);
+    let layer = match store.layer_of(&key) {
+        Some(layer) => layer,
+        None => store.layer(&key, &tree)?,
+    };
+    let reference = format!("localhost/nodeapp-bench:{}", base::tag(&layer));
+    app_image(&store, &reference, layer, "")?;
+    Ok(reference)
 }
 
 /// Builds the programs, each alone, because Cargo unites the features of what it builds together.

@@ -35,7 +35,7 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
         let refused = refused(&ours);
         let line = Line::new(format!("{kills} × `kill -9`, PM2 with {instances} in cluster mode"))
             .ours(words(&ours))
-            .pm2(words(&theirs))
+            .beside(words(&theirs))
             .ratio(ratio(float(ours.failed()), float(theirs.failed())));
         lines.push(line.goal("0 refused", (refused > 0).then(|| count(refused))));
     }

@@ -47,7 +47,7 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
             }
         }
         let theirs = median(&seconds(&theirs));
-        let line = Line::new(format!("{form:?}, {} lines", count(lines))).pm2(format!("{theirs:.2} s"));
+        let line = Line::new(format!("{form:?}, {} lines", count(lines))).beside(format!("{theirs:.2} s"));
         let line = if let Some(problem) = problem {
             line.ours(format!("not measured: {problem}"))
         } else {
@@ -55,7 +55,7 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
             let missed = above(ours, theirs * SHARE, |by| format!("{by:.2} s"));
             line.ours(format!("{ours:.2} s")).ratio(ratio(ours, theirs)).goal("≤ 0.20×", missed)
         };
-        step.note(&format!("{form:?}: ours {}, PM2 {}", line.ours, line.pm2));
+        step.note(&format!("{form:?}: ours {}, PM2 {}", line.ours, line.beside));
         table.push(line);
     }
     let bare = inherited(rig, lines)?;

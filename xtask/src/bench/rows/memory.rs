@@ -50,12 +50,12 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
     let worst = quantile(&our_times, 1.0);
     let time_line = Line::new("crossing to drain, median and longest")
         .ours(words(&ours))
-        .pm2(words(&pm2))
+        .beside(words(&pm2))
         .ratio(ratio(median(&our_times), median(&their_times)))
         .goal("≤ 1.5 s", above(worst, GOAL, time));
     let lost_line = Line::new("requests lost meanwhile")
         .ours(format!("{} of {}", count(ours.lost), count(ours.requests)))
-        .pm2(format!("{} of {}", count(pm2.lost), count(pm2.requests)))
+        .beside(format!("{} of {}", count(pm2.lost), count(pm2.requests)))
         .goal("0", (ours.lost > 0).then(|| count(ours.lost)));
     Ok(vec![time_line, lost_line])
 }

@@ -13,7 +13,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use super::rig::Rig;
-use super::table::Line;
+use super::table::{Line, Topic};
 use crate::sh::Step;
 
 /// A thing to measure.
@@ -50,7 +50,7 @@ impl Row {
     ];
 
     /// As on the command line.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Restart => "restart",
             Self::Kill => "kill",
@@ -63,7 +63,11 @@ impl Row {
         }
     }
 
-    pub(crate) fn title(self) -> &'static str {
+    pub(crate) fn topic(self) -> Topic {
+        Topic { name: self.name(), title: self.title(), how: self.how() }
+    }
+
+    fn title(self) -> &'static str {
         match self {
             Self::Restart => "Requests lost when the only process is replaced under load",
             Self::Kill => "The only process killed by SIGKILL under 500 new connections a second",
@@ -77,7 +81,7 @@ impl Row {
     }
 
     /// What was done, for the page.
-    pub(crate) fn how(self) -> &'static str {
+    fn how(self) -> &'static str {
         match self {
             Self::Restart => restart::HOW,
             Self::Kill => kill::HOW,

@@ -32,7 +32,7 @@ type Samples = [Vec<f64>; COLUMNS];
 pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
     let rss = memory(rig, rig.times(8, 3))?;
     let mut lines = vec![memory_line(&rss)];
-    step.note(&format!("memory: {} / {}", lines[0].ours, lines[0].pm2));
+    step.note(&format!("memory: {} / {}", lines[0].ours, lines[0].beside));
     let (rates, p99) = requests(rig, rig.times(20, 4))?;
     for (what, samples, show) in [
         ("requests a second", &rates, (|rate| format!("{rate:.0}")) as fn(f64) -> String),
@@ -40,7 +40,7 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
     ] {
         lines.push(ratio_line(what, samples, show));
         let line = &lines[lines.len() - 1];
-        step.note(&format!("{what}: {} / {}", line.ours, line.pm2));
+        step.note(&format!("{what}: {} / {}", line.ours, line.beside));
     }
     Ok(lines)
 }
@@ -50,7 +50,7 @@ fn memory_line(rss: &Samples) -> Line {
     let column = |value: f64| format!("{} (+{})", megabytes(value), megabytes(value - bare));
     Line::new(format!("RSS of the app, bare {}", megabytes(bare)))
         .ours(column(ours))
-        .pm2(column(pm2))
+        .beside(column(pm2))
         .ratio(crate::bench::stat::ratio(ours - bare, pm2 - bare) + " of the addition")
 }
 
@@ -63,7 +63,7 @@ fn ratio_line(what: &str, samples: &Samples, show: fn(f64) -> String) -> Line {
     let ratios: Vec<f64> = ours.iter().zip(pm2).map(|(ours, pm2)| ours / pm2).collect();
     Line::new(format!("{what}, bare {}", show(median(bare))))
         .ours(column(ours))
-        .pm2(column(pm2))
+        .beside(column(pm2))
         .ratio(format!("{:.2}×", median(&ratios)))
 }
 

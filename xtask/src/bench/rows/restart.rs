@@ -41,7 +41,7 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
                 "requests lost in so many replacements, PM2 by `pm2 {verb}`, {with} a SIGINT handler"
             ))
             .ours(words(&ours, times))
-            .pm2(words(&theirs, pm2_times))
+            .beside(words(&theirs, pm2_times))
             .ratio(ratio(per_one(&ours, times), per_one(&theirs, pm2_times)));
             lines.push(line.goal("0 lost", (failed > 0).then(|| count(failed))));
         }

@@ -46,7 +46,7 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
     }
     let line = Line::new(format!("{} lines", count(lines)))
         .ours(words(&ours))
-        .pm2(words(&theirs))
+        .beside(words(&theirs))
         .ratio(ratio(float(ours.lost), float(theirs.lost)));
     Ok(vec![line.goal("0 lost, all compressed", missed)])
 }

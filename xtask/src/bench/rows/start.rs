@@ -47,7 +47,7 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
     };
     let (first, ratio) = line("with the preload", &ours);
     let goal = above(ratio, GOAL, |by| format!("{by:.3}×"));
-    let first = first.pm2(words(&pm2)).goal("median ≤ 1.05× bare", goal);
+    let first = first.beside(words(&pm2)).goal("median ≤ 1.05× bare", goal);
     Ok(vec![first, line("`pmx: false`, no preload", &without).0])
 }
 

@@ -28,7 +28,7 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
     let mut lines = vec![
         Line::new("size of the program; of PM2, all it installs, without Node.js")
             .ours(megabytes(size))
-            .pm2(megabytes(pm2_size))
+            .beside(megabytes(pm2_size))
             .ratio(ratio(size, pm2_size))
             .goal("≤ 2 MB", goal(size)),
     ];
@@ -41,7 +41,7 @@ pub(super) fn run(rig: &Rig, step: &Step) -> Result<Vec<Line>> {
         lines.push(
             Line::new(format!("per process, {processes} on the host"))
                 .ours(format!("{} ({})", megabytes(rss), megabytes(pss)))
-                .pm2(format!(
+                .beside(format!(
                     "{} of {} ({} of {})",
                     megabytes(share),
                     megabytes(daemon),
