@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope, Resource as _};
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Client};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,8 +15,8 @@ use super::cache::expanded;
 use super::compare;
 use super::desired::{Applied, Children, Prepared, obsolete};
 use super::error::{Action, Error};
-use super::names::MANAGER;
 use super::observe::Observed;
+use super::ssa::{self, Part};
 
 /// Writes the children of one app.
 pub struct Writer<'a> {
@@ -176,7 +176,7 @@ impl<'a> Writer<'a> {
         let name = desired.metadata().name.clone().unwrap_or_default();
         let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
         self.writes += 1;
-        let applied = api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await;
+        let applied = ssa::apply(self.client, &api, &name, Part::Object, body).await;
         applied.map_err(|source| Error { action, kind: K::KIND, name, source })
     }
 

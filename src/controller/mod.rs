@@ -25,6 +25,7 @@ pub mod pods;
 mod report;
 pub mod restarts;
 mod scopes;
+pub mod ssa;
 pub mod status;
 pub mod validate;
 mod watching;

@@ -2,7 +2,6 @@
 //! changed by Events.
 
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
 use kube::core::error_boundary::InvalidObject;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
@@ -13,8 +12,8 @@ use super::context::Context;
 use super::desired::{Applied, Children};
 use super::error::{Action, Error};
 use super::events::{self, Note};
-use super::names::MANAGER;
 use super::outcome::{Done, Outcome};
+use super::ssa::{self, Part};
 use super::status::{self, Findings};
 use crate::crd::{ConditionType, NodeApp, NodeAppStatus, Reason};
 
@@ -102,8 +101,7 @@ async fn patch(
         "status": status,
     });
     let api = Api::<NodeApp>::namespaced(context.client.clone(), &key.namespace);
-    let patched =
-        api.patch_status(&key.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await;
+    let patched = ssa::apply(&context.client, &api, &key.name, Part::Status, &body).await;
     patched.map(|app| app.resource_version()).map_err(|source| Error {
         action: Action::Report,
         kind: "NodeApp",
