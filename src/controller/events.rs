@@ -55,6 +55,9 @@ pub fn between(previous: &NodeAppStatus, current: &NodeAppStatus) -> Vec<Note> {
             ConditionType::Valid if flipped && before.is_some() => Some(false),
             ConditionType::Degraded if is(&now, "True") && (flipped || other) => Some(true),
             ConditionType::Progressing if now.reason == Reason::Paused.name() && other => Some(false),
+            // That a new app begins is no news to whoever made it, and with a fleet of
+            // them one request in seven.
+            ConditionType::Progressing if before.is_none() => None,
             ConditionType::Progressing | ConditionType::Ready if is(&now, "True") && (flipped || other) => {
                 Some(false)
             }
@@ -261,6 +264,14 @@ mod tests {
         assert_eq!(reasons(&before, &after), [(false, "AllInstancesReady".to_owned())]);
         let stuck = status(&[(ConditionType::Degraded, "True", Reason::RolloutStuck, "stuck")]);
         assert_eq!(reasons(&after, &stuck), [(true, "RolloutStuck".to_owned())]);
+    }
+
+    #[test]
+    fn that_a_new_app_begins_is_no_event_and_that_its_rollout_begins_is_one() {
+        let begins = status(&[(ConditionType::Progressing, "True", Reason::RollingOut, "0 of 2")]);
+        assert!(between(&NodeAppStatus::default(), &begins).is_empty());
+        let rest = status(&[(ConditionType::Progressing, "False", Reason::Settled, "2 of 2")]);
+        assert_eq!(reasons(&rest, &begins), [(false, "RollingOut".to_owned())]);
     }
 
     #[test]
