@@ -72,6 +72,12 @@ impl<K: Resource + ResourceExt + PartialEq> Cache<K> {
         state.live.by_app.get(app).map(|children| children.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// Whether nothing is kept, of whatever app.
+    pub fn is_empty(&self) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.live.by_app.is_empty() && state.live.app_of.is_empty()
+    }
+
     /// Takes in what a watch has seen; returns the apps that it concerns.
     pub fn take(&self, event: Event<K>) -> HashSet<AppKey> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
-use crate::support::{KINDS, Operator, SOON, Tap, app, reported, settled, versions};
+use crate::support::{KINDS, Operator, SOON, Tap, app, create, reported, settled, versions};
 
 #[test]
 fn an_app_gets_its_children_under_the_operators_own_rights() {
@@ -255,5 +255,27 @@ fn variables_that_someone_puts_in_another_order_are_put_in_theirs() {
                 Ok(())
             })
             .await
+    });
+}
+
+#[test]
+fn characters_that_yaml_reads_otherwise_reach_the_app_as_they_were_written() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start(&namespace, &tap).await?;
+        // A control, ends of lines, a mark of byte order, and what is no character.
+        let odd = "a\u{7f}b\u{85}c\u{2028}d\u{feff}e\u{ffff}f";
+        let change = json!({"args": [odd], "env": [{"name": "ODD", "value": odd}]});
+        create(&namespace, &app("shop", &change)).await?;
+        let before = settled(&namespace, "shop").await?;
+        let template = namespace.get("Deployment", "shop").await?["spec"]["template"].clone();
+        let env = template["spec"]["containers"][0]["env"].as_array().cloned().unwrap_or_default();
+        assert!(env.iter().any(|variable| variable["value"] == odd), "{env:?}");
+        let still = async || {
+            let now = versions(&namespace, "shop").await?;
+            ensure!(now == before, "was {before:?}\n is {now:?}");
+            Ok(())
+        };
+        namespace.throughout("nothing is written again", Duration::from_secs(3), still).await
     });
 }

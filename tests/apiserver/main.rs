@@ -7,13 +7,17 @@
 mod bad_input;
 mod before;
 mod children;
+mod cycles;
 mod definition;
+mod faults;
 mod interrupted;
 mod lease;
 mod others;
 mod people;
+mod property;
 mod pull_secret;
 mod restarts;
 mod rights;
 mod scoped;
 mod support;
+mod versions;

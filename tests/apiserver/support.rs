@@ -267,7 +267,7 @@ impl Operator {
     /// Starts one with the rights of a client, that looks at these namespaces.
     pub(crate) fn start_as(client: Client, namespaces: Vec<String>, runner_image: &str) -> Self {
         let settings = Settings { runner_image: runner_image.to_owned() };
-        let health = Arc::new(Health::new(&wiring::WATCHED));
+        let health = Arc::new(Health::in_namespaces(&wiring::WATCHED, &namespaces));
         health.found_missing(Vec::new());
         let mut context = Context::new(client, settings, Metrics::new(), health.clone());
         context.namespaces = namespaces;

@@ -12,6 +12,7 @@ mod example;
 mod launch;
 mod log_files;
 mod memory;
+mod node;
 mod node_versions;
 mod operator;
 mod readiness;

@@ -62,3 +62,52 @@ async fn an_app_that_goes_while_it_fails_is_forgotten() {
     let failed = operator.context.memory.failed(key, Some(1), Class::Unavailable, "another", 0.5);
     assert_eq!(failed.delay, Duration::from_secs(1), "the first failure of what is not known");
 }
+
+#[tokio::test]
+async fn two_hundred_apps_that_come_and_go_leave_nothing_in_the_caches() {
+    let fake = Fake::default();
+    let operator = start(&fake);
+    for cycle in 0..200 {
+        let name = format!("cart-{cycle}");
+        let path = APP.replace("/cart", &format!("/{name}"));
+        let mut object = app(1, 2);
+        object["metadata"]["name"] = name.clone().into();
+        object["metadata"]["uid"] = format!("u-{cycle}").into();
+        fake.put(&path, Some(object));
+        eventually("the app is reported", || {
+            fake.get(&path).filter(|app| app["status"]["observedGeneration"] == 1)
+        })
+        .await;
+        // What the garbage collector does with the children of an app that is gone.
+        fake.put(&path, None);
+        for child in fake.paths(&name) {
+            fake.put(&child, None);
+        }
+    }
+    eventually("nothing is kept", || {
+        let caches = &operator.context.caches;
+        let empty = caches.service_accounts.is_empty()
+            && caches.revisions.is_empty()
+            && caches.services.is_empty()
+            && caches.disruption_budgets.is_empty()
+            && caches.deployments.is_empty()
+            && caches.pods.is_empty();
+        empty.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_api_server_is_given_its_time_and_nothing_is_written_twice() {
+    let fake = Fake::default();
+    fake.slow(Duration::from_secs(3));
+    fake.put(APP, Some(app(1, 2)));
+    let operator = start(&fake);
+    let begin = Instant::now();
+    healthy(&fake).await;
+    assert!(begin.elapsed() > Duration::from_secs(15), "{:?}", begin.elapsed());
+    // Five children, none of them twice, and no failure.
+    assert_eq!(fake.answers(&Method::PATCH, "/cart").iter().filter(|code| **code == 201).count(), 5);
+    let errors = "controller_runtime_reconcile_errors_total{controller=\"nodeapp\"} 0";
+    assert!(operator.metrics.render().contains(errors));
+}

@@ -52,6 +52,7 @@ struct State {
     log: Vec<(u64, String, Value)>,
     faults: Vec<Fault>,
     requests: Vec<(Method, String, u16)>,
+    delay: std::time::Duration,
     /// Watches of an older epoch end.
     epoch: u64,
     /// Versions up to this one are forgotten.
@@ -129,6 +130,11 @@ impl Fake {
         self.lock().faults.push(fault);
     }
 
+    /// Answers everything only after so long.
+    pub(crate) fn slow(&self, delay: std::time::Duration) {
+        self.lock().delay = delay;
+    }
+
     /// Lets nothing fail any more.
     pub(crate) fn heal(&self) {
         self.lock().faults.clear();
@@ -149,6 +155,15 @@ impl Fake {
     /// An object by its path.
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         self.lock().objects.get(path).cloned()
+    }
+
+    /// The paths of all objects that have an app's name in theirs.
+    pub(crate) fn paths(&self, app: &str) -> Vec<String> {
+        let named = |path: &&String| {
+            let last = path.rsplit('/').next().unwrap_or_default();
+            last == app || last.strip_prefix(app).is_some_and(|rest| rest.starts_with('-'))
+        };
+        self.lock().objects.keys().filter(named).cloned().collect()
     }
 
     /// Writes an object as someone else would; `None` deletes it.
@@ -178,7 +193,13 @@ impl Fake {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let body = request.into_body().collect_bytes().await.unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        let fault = self.lock().fault(&method, uri.path());
+        let (fault, delay) = {
+            let mut state = self.lock();
+            (state.fault(&method, uri.path()), state.delay)
+        };
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         let response = match fault {
             Some(Fault { code: HANG, .. }) => {
                 self.lock().requests.push((method.clone(), uri.path().to_owned(), HANG));

@@ -210,6 +210,13 @@ fn environment(command: &mut Command, args: &Args, variable: &str, cluster: &Clu
         }
         command.env(name, value);
     }
+    if cluster.is_local() {
+        // What breaks a cluster in a test is what mends it.
+        command.env("NODEAPP_XTASK", std::env::current_exe()?);
+    }
+    if args.all {
+        command.env("NODEAPP_TEST_ALL", "1");
+    }
     Ok(())
 }
 

@@ -94,7 +94,7 @@ fn patch_of_status(app: &NodeApp, children: &Children<Prepared>) -> Value {
             "updatedReplicas": 0,
             "availableReplicas": 0,
             "selector": format!("nodeapp.dev/app={name}"),
-            "revision": children.running,
+            "revision": children.revision.metadata.name,
             "runnerImage": fleet::RUNNER,
             "url": format!("http://{name}.{NAMESPACE}.svc:3000"),
         },

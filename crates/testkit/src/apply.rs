@@ -105,6 +105,8 @@ fn resource(kind: &str) -> Result<ApiResource> {
         "ServiceAccount" => ("", "v1", "serviceaccounts"),
         "ConfigMap" => ("", "v1", "configmaps"),
         "Secret" => ("", "v1", "secrets"),
+        "ResourceQuota" => ("", "v1", "resourcequotas"),
+        "LimitRange" => ("", "v1", "limitranges"),
         "Event" => ("events.k8s.io", "v1", "events"),
         _ => bail!("add {kind} to the kinds of the testkit"),
     };

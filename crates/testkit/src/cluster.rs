@@ -133,7 +133,7 @@ fn read_images(path: &Path) -> Result<serde_json::Value> {
 
 /// Says on the real standard error, which the test harness does not capture,
 /// that a test proves nothing in this run.
-fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     use std::io::Write;
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a test");

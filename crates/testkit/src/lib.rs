@@ -8,6 +8,8 @@
 mod apply;
 mod cluster;
 mod dump;
+mod faults;
+pub mod generate;
 mod load;
 mod namespace;
 mod pods;
@@ -15,6 +17,7 @@ mod story;
 mod tools;
 
 pub use cluster::{Cluster, Tier};
+pub use faults::Breakable;
 pub use load::Load;
 pub use namespace::Namespace;
 pub use nodeapp_load::{LoadPlan, Report as LoadReport};

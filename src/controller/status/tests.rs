@@ -556,3 +556,17 @@ fn an_unknown_revision_degrades_an_app_that_is_ready() {
     assert_eq!(of(&status, ConditionType::Degraded), ("True", "UnknownRevision"));
     assert!(status.conditions[3].message.contains("there are: cart-2, cart-1"));
 }
+
+#[test]
+fn a_clock_that_jumps_changes_no_status_of_an_app_at_rest() {
+    let now = 1_800_000_000;
+    for (pods, conditions) in
+        [(Pods(2, 2, 2, 2), ROLLED), (Pods(0, 0, 0, 0), ROLLED), (Pods(2, 3, 1, 2), STUCK)]
+    {
+        let before = carried_out(deployment(&pods, &[conditions]), &NodeAppStatus::default(), now);
+        for jump in [-1_700_000_000, -3_600, 3_600, 1_700_000_000] {
+            let after = carried_out(deployment(&pods, &[conditions]), &before, now + jump);
+            assert_eq!(after, before, "{jump} s");
+        }
+    }
+}
