@@ -30,8 +30,8 @@ pub const TABLE: &[Permission] = &[
     Permission {
         group: "",
         resource: "pods",
-        verbs: &["list", "watch"],
-        why: "how the instances of an app are is seen in its pods",
+        verbs: &["list", "patch", "watch"],
+        why: "how the instances of an app are is seen in its pods; those that want a number get one",
         unproved: &[],
     },
     Permission {
@@ -107,6 +107,16 @@ pub const TABLE: &[Permission] = &[
     },
 ];
 
+/// What the operator may do beyond any namespace. It works without: only apps with
+/// `fillCluster` miss it, and say so.
+pub const CLUSTER: &[Permission] = &[Permission {
+    group: "",
+    resource: "nodes",
+    verbs: &["list", "watch"],
+    why: "an app with fillCluster gets as many instances as the nodes have room for",
+    unproved: &[],
+}];
+
 /// What the operator may do in its own namespace, and only there.
 pub const OWN_NAMESPACE: &[Permission] = &[Permission {
     group: "coordination.k8s.io",
@@ -116,9 +126,11 @@ pub const OWN_NAMESPACE: &[Permission] = &[Permission {
     unproved: &[],
 }];
 
-/// The table as a `ClusterRole`, one rule per row.
+/// The tables as a `ClusterRole`, one rule per row. As a `Role` in single namespaces
+/// it gives nothing about nodes, which are in none.
 pub fn cluster_role() -> ClusterRole {
-    ClusterRole { metadata: named(ROLE_NAME), rules: Some(rules(TABLE)), aggregation_rule: None }
+    let rules = [rules(TABLE), rules(CLUSTER)].concat();
+    ClusterRole { metadata: named(ROLE_NAME), rules: Some(rules), aggregation_rule: None }
 }
 
 /// The rights in the operator's own namespace as a `Role`.

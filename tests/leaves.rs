@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use nodeapp_operator::controller::cache::AppKey;
+use nodeapp_operator::controller::capacity::{Known, NodeRoom, Room, Survey};
 use nodeapp_operator::controller::desired::{Children, History, Prepared, Settings, desired};
 use nodeapp_operator::controller::observe::Observed;
 use nodeapp_operator::controller::validate::validate;
@@ -106,6 +108,11 @@ fn top_level() -> Vec<Row> {
         row("nodeArgs[]", json!("--a"), json!("--b")),
         row("cwd", json!("/a"), json!("/b")),
         row("instances", json!(1), json!(2)),
+        within("fillCluster.leave", json!({"fillCluster": {}}), json!(0), json!(2)),
+        within("fillCluster.maxInstances", json!({"fillCluster": {}}), json!(2), json!(3)),
+        row("instanceIndex", json!(false), json!(true)),
+        within("instanceVar", json!({"instanceIndex": true}), json!("A"), json!("B")),
+        within("incrementVar", json!({"instanceIndex": true}), json!("A"), json!("B")),
         row("port", json!(1), json!(2)),
         row("waitReady", json!(false), json!(true)),
         row("listenTimeout", json!("1s"), json!("2s")),
@@ -265,11 +272,20 @@ fn children(row: &Row, value: &Value) -> String {
     put(&mut spec, row.leaf, value);
     let failed = made(row, &spec, &Observed::default()).revision.metadata.name;
     let history = History { stable: good.metadata.name.clone(), failed };
-    let observed = Observed { revisions: vec![Arc::new(good)], history, ..Observed::default() };
+    let observed =
+        Observed { revisions: vec![Arc::new(good)], history, nodes: nodes(), ..Observed::default() };
     let Children { service_account, service, disruption_budget, deployment, restarts, job, .. } =
         made(row, &spec, &observed);
     serde_json::to_string(&(service_account, service, disruption_budget, deployment, restarts.status, job))
         .unwrap()
+}
+
+/// A node for those that fill it.
+fn nodes() -> Known {
+    let allocatable = Room { cpu: 16_000, memory: 64 << 30, pods: 110 };
+    let node = NodeRoom { allocatable, ..NodeRoom::default() };
+    let apps = [AppKey { namespace: "storefront".into(), name: "cart".into() }].into();
+    Known::Room(Arc::new(Survey { nodes: [("one".to_owned(), node)].into(), apps }))
 }
 
 fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {

@@ -1,11 +1,13 @@
 //! Fourth step, and the only one that writes children: in order, only what is
 //! not as it should be, and never what belongs to someone else.
 
+use http::Request;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope, Resource as _};
 use kube::api::{DeleteParams, Preconditions};
+use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +17,10 @@ use super::cache::expanded;
 use super::compare;
 use super::desired::{Applied, Children, Prepared, obsolete};
 use super::error::{Action, Error};
+use super::names::{DELETION_COST_ANNOTATION, INSTANCE_GATE, INSTANCE_LABEL, MANAGER};
+use super::numbering::Gift;
 use super::observe::Observed;
+use super::pods::AppPod;
 use super::ssa::{self, Part};
 
 /// Writes the children of one app.
@@ -96,6 +101,7 @@ impl<'a> Writer<'a> {
             disruption_budget,
             deployment,
             restarts,
+            filling,
             stage: _,
         } = children;
         let known = observed
@@ -117,7 +123,16 @@ impl<'a> Writer<'a> {
         }
         let deployment = self.one(deployment, observed.deployment.as_deref()).await?;
         self.forget_history(&revision, course.running.as_deref(), observed).await?;
-        Ok(Children::new(service_account, revision, course, service, disruption_budget, deployment, restarts))
+        let applied = Children::new(
+            service_account,
+            revision,
+            course,
+            service,
+            disruption_budget,
+            deployment,
+            restarts,
+        );
+        Ok(Children { filling, ..applied })
     }
 
     async fn one<K: Child>(&mut self, desired: K, live: Option<&K>) -> Result<K, Error> {
@@ -194,5 +209,34 @@ impl<'a> Writer<'a> {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(source) => Err(Error { action: Action::Delete, kind: K::KIND, name, source }),
         }
+    }
+}
+
+/// Gives a waiting pod its number and lets it start, in one write: it has both or
+/// none. False if the pod is gone, or is not as it was known any more.
+pub(super) async fn give(client: &Client, namespace: &str, gift: &Gift) -> Result<bool, Error> {
+    let Gift { pod, uid, gate, number } = gift;
+    let path = |map: &str, key: &str| format!("/metadata/{map}/{}", key.replace('/', "~1"));
+    // The highest number is the cheapest to lose.
+    let cost = (-i64::from(*number)).to_string();
+    let body = json!([
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "test", "path": format!("/spec/schedulingGates/{gate}/name"), "value": INSTANCE_GATE},
+        {"op": "add", "path": path("labels", INSTANCE_LABEL), "value": number.to_string()},
+        {"op": "add", "path": path("annotations", DELETION_COST_ANNOTATION), "value": cost},
+        {"op": "remove", "path": format!("/spec/schedulingGates/{gate}")},
+    ]);
+    let failed = |source| Error { action: Action::Number, kind: "Pod", name: pod.clone(), source };
+    let request = Request::patch(format!("/api/v1/namespaces/{namespace}/pods/{pod}?fieldManager={MANAGER}"))
+        .header("content-type", "application/json-patch+json")
+        .body(serde_json::to_vec(&body).expect("a patch is JSON"))
+        .map_err(|error| failed(kube::Error::HttpError(error)))?;
+    match client.request::<PartialObjectMeta<AppPod>>(request).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => {
+            tracing::debug!(namespace, pod, number, reason = status.message, "cannot be numbered now");
+            Ok(false)
+        }
+        Err(source) => Err(failed(source)),
     }
 }

@@ -30,6 +30,8 @@ struct AppMemory {
     failures: u32,
     last_error: String,
     reported: Option<Reported>,
+    /// Numbers given to pods, by UID, until the watch brings them back.
+    numbers: HashMap<String, u32>,
 }
 
 #[derive(Debug)]
@@ -122,6 +124,19 @@ impl Memory {
             memory.reported = None;
         }
         memory.reported.as_ref().map(|reported| reported.status.clone())
+    }
+
+    /// Remembers the number that a pod was given.
+    pub fn numbered(&self, app: &AppKey, pod: String, number: u32) {
+        self.lock().entry(app.clone()).or_default().numbers.insert(pod, number);
+    }
+
+    /// The numbers given to pods that are not known to have them yet.
+    pub fn numbers(&self, app: &AppKey, without: impl Fn(&str) -> bool) -> HashMap<String, u32> {
+        let mut apps = self.lock();
+        let Some(memory) = apps.get_mut(app) else { return HashMap::new() };
+        memory.numbers.retain(|pod, _| without(pod));
+        memory.numbers.clone()
     }
 
     /// Forgets an app.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use kube::Client;
 
 use super::backoff::Memory;
+use super::cache::AppKey;
+use super::capacity::Capacity;
 use super::desired::Settings;
 use super::events::Publisher;
 use super::observe::Caches;
@@ -23,6 +25,8 @@ pub struct Context {
     pub caches: Caches,
     /// What is remembered of apps.
     pub memory: Memory,
+    /// How much room the nodes have.
+    pub capacity: Capacity,
     /// Where Events go.
     pub events: Publisher,
     /// What is counted.
@@ -42,8 +46,15 @@ impl Context {
             namespaces: Vec::new(),
             caches: Caches::default(),
             memory: Memory::default(),
+            capacity: Capacity::default(),
             metrics,
             health,
         }
+    }
+
+    /// Forgets an app that is gone.
+    pub fn forget(&self, app: &AppKey) {
+        self.memory.forget(app);
+        self.capacity.fills(app, false);
     }
 }

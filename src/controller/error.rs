@@ -28,6 +28,8 @@ pub enum Action {
     Create,
     /// Delete.
     Delete,
+    /// Patch of a pod that waits for its number.
+    Number,
     /// Get.
     Read,
     /// Server-side apply of a status.
@@ -40,6 +42,7 @@ impl std::fmt::Display for Action {
             Self::Apply => "apply",
             Self::Create => "create",
             Self::Delete => "delete",
+            Self::Number => "number",
             Self::Read => "read",
             Self::Report => "report the status of",
         })

@@ -12,6 +12,7 @@
 pub mod apply;
 pub mod backoff;
 pub mod cache;
+pub mod capacity;
 pub mod compare;
 pub mod context;
 mod debounce;
@@ -19,6 +20,7 @@ pub mod desired;
 pub mod error;
 pub mod events;
 pub mod names;
+pub mod numbering;
 pub mod observe;
 pub mod outcome;
 pub mod pods;
@@ -68,7 +70,7 @@ async fn reconcile(app: Arc<Guarded>, context: Arc<Context>) -> Result<Action, E
             let outcome = done.outcome;
             context.metrics.succeeded(outcome, started.elapsed());
             match outcome {
-                Outcome::Deleting => context.memory.forget(&key),
+                Outcome::Deleting => context.forget(&key),
                 _ => context.memory.succeeded(&key),
             }
             tracing::debug!(
@@ -111,16 +113,29 @@ fn key(app: &Guarded) -> AppKey {
     AppKey { namespace: app.namespace().unwrap_or_default(), name: app.name_any() }
 }
 
-/// The five steps.
+/// What waits for the operator first, then the five steps.
 async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, Error> {
+    if app.meta().deletion_timestamp.is_some() {
+        return Ok(Outcome::Deleting.into());
+    }
+    // Whatever becomes of the spec: pods of the one before need their numbers too.
+    let numbered = numbering::assign(context, key).await;
+    let done = Box::pin(five_steps(app, key, context)).await?;
+    Ok(done.within(numbered?))
+}
+
+/// The five steps.
+async fn five_steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, Error> {
     let app = match &app.0 {
-        _ if app.meta().deletion_timestamp.is_some() => return Ok(Outcome::Deleting.into()),
         Ok(app) => app,
         Err(unreadable) => return report::unreadable(context, key, unreadable).await.map(Done::from),
     };
     let uid = app.uid().unwrap_or_default();
     let owner = Owner { key, uid: &uid };
-    let observed = observe::cached(&context.caches, owner, &report::last(context, app, key));
+    let last = report::last(context, app, key);
+    let same_spec = last.observed_generation == app.metadata.generation;
+    let observed = observe::cached(&context.caches, owner, &last);
+    let observed = observed.among(context.capacity.known_to(key), same_spec);
     if names::is_paused(app.meta()) {
         let findings = Findings::Paused(observed.deployment.as_deref());
         return report::report(context, app, key, findings, Outcome::Paused).await;
@@ -132,6 +147,7 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, E
             return report::report(context, app, key, findings, Outcome::Invalid).await;
         }
     };
+    context.capacity.fills(key, valid.fill.is_some());
     match Box::pin(carry_out(&valid, owner, observed, context)).await {
         Ok(CarriedOut::Done { children, outcome, repairs }) => {
             report::repaired(context, app, &children, &repairs).await;

@@ -31,6 +31,12 @@ pub const CHANGE_CAUSE_ANNOTATION: &str = "kubernetes.io/change-cause";
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 /// Label by which the Deployment tells the pods of its templates apart.
 pub const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
+/// Label of a pod with the number of its instance.
+pub const INSTANCE_LABEL: &str = "nodeapp.dev/instance";
+/// Keeps a pod from starting until it has its number.
+pub const INSTANCE_GATE: &str = "nodeapp.dev/instance-index";
+/// Annotation by which a `ReplicaSet` chooses whom to remove: the smallest first.
+pub const DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// Name of the app's container.
 pub const APP_CONTAINER: &str = "app";
 /// Name of the app's port in containers and Service.

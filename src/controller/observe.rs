@@ -13,10 +13,12 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 use super::cache::{AppKey, Cache};
+use super::capacity::Known;
 use super::desired::{History, revision_of};
 use super::error::{Action, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER, REVISION_ANNOTATION, annotation};
 use super::pods::AppPod;
+use crate::crd::instance::FillStatus;
 use crate::crd::{CronRestartStatus, NodeAppStatus, RollbackByHand};
 
 /// What the watches have seen, kind by kind.
@@ -36,6 +38,16 @@ pub struct Caches {
     pub deployments: Cache<Deployment>,
     /// Pods, which are the Deployment's children and not ours.
     pub pods: Cache<AppPod>,
+}
+
+impl Caches {
+    /// Instances that an app's Deployment is to have.
+    pub fn wanted(&self, app: &AppKey) -> u32 {
+        let deployments = self.deployments.of(app);
+        let named = deployments.iter().find(|found| found.metadata.name.as_deref() == Some(&app.name));
+        let replicas = named.and_then(|deployment| deployment.spec.as_ref()?.replicas);
+        u32::try_from(replicas.unwrap_or(0)).unwrap_or(0)
+    }
 }
 
 /// The objects that have the names of an app's children.
@@ -65,6 +77,12 @@ pub struct Observed {
     pub now: Timestamp,
     /// What came of the schedule so far.
     pub schedule: Option<CronRestartStatus>,
+    /// How much room the nodes have.
+    pub nodes: Known,
+    /// How an app that fills the cluster was told to be.
+    pub filled: Option<FillStatus>,
+    /// Whether the status is about the spec as it is now.
+    pub same_spec: bool,
     /// Objects that belong to someone else.
     pub taken: Vec<Taken>,
 }
@@ -118,7 +136,16 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
         history: History::of(status),
         now: Timestamp::now(),
         schedule: status.cron_restart.clone(),
+        filled: status.fill_cluster.clone(),
         taken,
+        ..Observed::default()
+    }
+}
+
+impl Observed {
+    /// The same with what decides how many instances fill the cluster.
+    pub fn among(self, nodes: Known, same_spec: bool) -> Self {
+        Self { nodes, same_spec, ..self }
     }
 }
 

@@ -37,6 +37,11 @@ impl From<Outcome> for Done {
 }
 
 impl Done {
+    /// The same, to be looked at again after `again` at the latest.
+    pub fn within(self, again: Option<Duration>) -> Self {
+        Self { good_for: self.good_for.into_iter().chain(again).min(), ..self }
+    }
+
     /// When to look again, should no watch say so earlier.
     pub fn next(self, spread: f64) -> Action {
         let next = self.outcome.wait(spread);

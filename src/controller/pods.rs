@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope};
 use serde::{Deserialize, Serialize};
 
-use super::names::{APP_LABEL, TEMPLATE_HASH_LABEL};
+use super::names::{APP_LABEL, INSTANCE_LABEL, TEMPLATE_HASH_LABEL};
 
 /// A pod of an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl Metadata for AppPod {
 /// The conditions of a pod that are read.
 const CONDITIONS: [&str; 2] = ["PodScheduled", "Ready"];
 /// The labels of a pod that are read.
-const LABELS: [&str; 2] = [APP_LABEL, TEMPLATE_HASH_LABEL];
+const LABELS: [&str; 3] = [APP_LABEL, INSTANCE_LABEL, TEMPLATE_HASH_LABEL];
 /// The annotations of a pod that are read.
 const ANNOTATIONS: [&str; 0] = [];
 
@@ -136,6 +136,29 @@ impl AppPod {
     /// `ReplicaSet` has made.
     pub fn template_hash(&self) -> Option<&str> {
         self.metadata.labels.as_ref()?.get(TEMPLATE_HASH_LABEL).map(String::as_str)
+    }
+
+    /// The number of its instance, if it has one.
+    pub fn instance(&self) -> Option<u32> {
+        self.metadata.labels.as_ref()?.get(INSTANCE_LABEL)?.parse().ok()
+    }
+
+    /// The place of a gate among those that keep it from starting.
+    pub fn gate(&self, name: &str) -> Option<usize> {
+        self.spec.scheduling_gates.iter().position(|gate| gate.name == name)
+    }
+
+    /// Whether it waits for a node.
+    pub fn is_waiting(&self) -> bool {
+        self.spec.node_name.is_none() && !self.is_terminating() && !self.has_ended()
+    }
+
+    /// Whether it waits for a node, and there is none for it.
+    pub fn finds_no_place(&self) -> bool {
+        let unschedulable = |condition: &AppPodCondition| {
+            condition.type_ == "PodScheduled" && condition.reason.as_deref() == Some("Unschedulable")
+        };
+        self.is_waiting() && self.status.conditions.iter().any(unschedulable)
     }
 
     /// Whether it is being deleted.

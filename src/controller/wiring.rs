@@ -28,7 +28,7 @@ use super::cache::{AppKey, Cache, slim, slim_app, slim_revision};
 use super::context::Context;
 use super::pods::{AppPod, slim_pod};
 use super::watching::{WatchBackoff, note};
-use super::{Guarded, names, reconcile, retry, scopes};
+use super::{Guarded, capacity, names, reconcile, retry, scopes};
 use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
@@ -69,7 +69,7 @@ pub async fn run(
     let (touched, children) = mpsc::unbounded_channel();
     let mut watches = JoinSet::new();
     let mut listed = watch_children(&context, &touched, &mut watches);
-    drop(touched);
+    watches.spawn(capacity::keep_looking(context.clone(), touched));
     let (reader, writer) = store();
     let apps = apps(&context, writer);
     let of_children = super::debounce::debounced(children, GATHER)
@@ -112,7 +112,7 @@ pub async fn run(
 fn forget_gone(context: &Context, error: Option<controller::Error<super::Error, Infallible>>) {
     if let Some(controller::Error::ObjectNotFound(app)) = error {
         let namespace = app.namespace.unwrap_or_default();
-        context.memory.forget(&AppKey { namespace, name: app.name });
+        context.forget(&AppKey { namespace, name: app.name });
     }
 }
 
@@ -129,7 +129,7 @@ fn apps(
     let gone = context.clone();
     let events = events.inspect(move |event| {
         if let Ok(Event::Delete(app)) = event {
-            gone.memory.forget(&super::key(app));
+            gone.forget(&super::key(app));
         }
     });
     reflector(writer, events)

@@ -68,6 +68,8 @@ pub enum Reason {
     BeforeRolloutFailed,
     /// Pods cannot be created.
     PodsRefused,
+    /// How much room the nodes have cannot be known.
+    CapacityUnknown,
     /// An object was refused by the API server.
     ApplyRefused,
     /// The API server has failed again and again to take an object.
@@ -110,6 +112,7 @@ impl Reason {
             Self::BeforeRollout => "BeforeRollout",
             Self::BeforeRolloutFailed => "BeforeRolloutFailed",
             Self::PodsRefused => "PodsRefused",
+            Self::CapacityUnknown => "CapacityUnknown",
             Self::ApplyRefused => "ApplyRefused",
             Self::ApplyFailing => "ApplyFailing",
             Self::Healthy => "Healthy",

@@ -9,6 +9,7 @@ pub mod defaults;
 mod definition;
 pub mod env;
 mod files;
+pub mod instance;
 pub mod launch;
 pub mod logs;
 pub mod notation;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::defaults;
 use super::env::{EnvFrom, EnvVar, profiles};
 use super::files::{log_path, writable_paths};
+use super::instance::{FillCluster, variable};
 use super::launch::UnhandledRejections;
 use super::logs::{LogRotate, LogType};
 use super::notation::{Delay, Size, Time};
@@ -83,6 +84,18 @@ use super::stop::KillSignal;
     "!has(self.heapSnapshot) || !self.heapSnapshot || has(self.maxMemoryRestart)",
     "heapSnapshot is written before a memory restart and needs maxMemoryRestart",
 ))]
+#[x_kube(validation = (
+    "(!has(self.instanceVar) && !has(self.incrementVar)) || (has(self.instanceIndex) && self.instanceIndex)",
+    "instanceVar and incrementVar are given the instance index; set instanceIndex: true, or leave them out",
+))]
+#[x_kube(validation = (
+    "!has(self.incrementVar) || self.incrementVar != 'PORT' || !has(self.port)",
+    "incrementVar PORT would give each instance another port, but the Service knows one; leave incrementVar out: each instance has an address of its own",
+))]
+#[x_kube(validation = (
+    "!has(self.fillCluster) || self.instances == 1",
+    "leave instances out: fillCluster decides how many; to limit it set fillCluster.maxInstances",
+))]
 pub struct NodeAppSpec {
     /// Container image with Node.js and the app. Any base image works, distroless ones too.
     #[schemars(length(max = 1024))]
@@ -153,6 +166,26 @@ pub struct NodeAppSpec {
     #[serde(default = "defaults::instances")]
     #[schemars(range(min = 0, max = 10_000))]
     pub instances: i32,
+    /// As many instances as the nodes have room for, one per CPU or per request (PM2 `instances: max`,
+    /// 0 and below). Not together with another number in instances. Default: off (PM2: off).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill_cluster: Option<FillCluster>,
+    /// Give each instance a number of its own, from 0 to one less than instances, in
+    /// `NODE_APP_INSTANCE` and `pm_id`. Pods then start only while the operator is there to number
+    /// them, and the successor of a deleted pod waits until that is gone. Default false:
+    /// `NODE_APP_INSTANCE` is 0 in all of them (PM2: true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_index: Option<bool>,
+    /// Variable that has the number of the instance, instead of `NODE_APP_INSTANCE` (PM2
+    /// `instance_var`). Needs instanceIndex. Default `NODE_APP_INSTANCE` (PM2: the same).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "variable")]
+    pub instance_var: Option<String>,
+    /// Variable that grows by one from instance to instance, from what env says, or from 0 (PM2
+    /// `increment_var`). Needs instanceIndex. Default: none (PM2: none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "variable")]
+    pub increment_var: Option<String>,
     /// Stop all instances and keep everything else (`pm2 stop`); false brings back as many as
     /// instances says. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

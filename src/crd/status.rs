@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::instance::FillStatus;
+
 /// The observed state of an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +25,9 @@ pub struct NodeAppStatus {
     /// 0 for a stopped app.
     #[serde(default)]
     pub desired_replicas: i32,
+    /// How the number of instances of an app with fillCluster comes about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill_cluster: Option<FillStatus>,
     /// Instances that exist, old and new.
     #[serde(default)]
     pub replicas: i32,

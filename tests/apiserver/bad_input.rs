@@ -24,6 +24,22 @@ fn refusals() -> Vec<(Value, [&'static str; 2])> {
         (json!({"maxMemoryRestart": 0}), ["spec.maxMemoryRestart", "must be whole bytes"]),
         (json!({"logRotate": {"maxSize": "10MB"}}), ["spec.logRotate.maxSize", "such as 512M"]),
         (json!({"instances": -1}), ["spec.instances", "greater than or equal to 0"]),
+        (json!({"fillCluster": {}}), ["spec", "leave instances out: fillCluster decides how many"]),
+        (
+            json!({"instances": null, "fillCluster": {"leave": -1}}),
+            ["spec.fillCluster.leave", "greater than or equal to 0"],
+        ),
+        (
+            json!({"instances": null, "fillCluster": {"maxInstances": 0}}),
+            ["spec.fillCluster.maxInstances", "greater than or equal to 1"],
+        ),
+        (json!({"instanceVar": "WORKER"}), ["spec", "set instanceIndex: true"]),
+        (json!({"incrementVar": "X", "instanceIndex": false}), ["spec", "set instanceIndex: true"]),
+        (
+            json!({"instanceIndex": true, "instanceVar": "1A"}),
+            ["spec.instanceVar", "must be the name of a variable"],
+        ),
+        (json!({"instanceIndex": true, "incrementVar": "PORT"}), ["spec", "leave incrementVar out"]),
         (json!({"image": ""}), ["spec.image", "must name a container image, without blanks"]),
         (json!({"image": "a b"}), ["spec.image", "must name a container image, without blanks"]),
         (json!({"cwd": "app"}), ["spec.cwd", "must be an absolute path such as /app"]),

@@ -10,6 +10,8 @@ mod children;
 mod cycles;
 mod definition;
 mod faults;
+mod fill_cluster;
+mod instance_index;
 mod interrupted;
 mod lease;
 mod others;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use nodeapp_operator::health::Health;
-use nodeapp_operator::permissions::TABLE;
+use nodeapp_operator::permissions::{CLUSTER, Permission, TABLE};
 use nodeapp_operator::startup;
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::json;
@@ -16,12 +16,16 @@ use crate::support::{
 /// What everyone who is logged in may do, given by Kubernetes itself.
 const GIVEN_TO_ALL: &[(&str, &str, &str)] = &[("authorization.k8s.io", "selfsubjectrulesreviews", "create")];
 
+fn both() -> impl Iterator<Item = &'static Permission> {
+    TABLE.iter().chain(CLUSTER)
+}
+
 fn in_table(call: &Call) -> bool {
     let given = |(group, resource, verb): &(&str, &str, &str)| {
         (*group, *resource, *verb) == (call.group.as_str(), call.resource.as_str(), call.verb.as_str())
     };
     GIVEN_TO_ALL.iter().any(given)
-        || TABLE.iter().any(|row| {
+        || both().any(|row| {
             row.group == call.group
                 && row.resource == call.resource
                 && row.verbs.contains(&call.verb.as_str())
@@ -32,7 +36,7 @@ fn in_table(call: &Call) -> bool {
 /// asks for besides `patch` although no call looks like a creation.
 fn expected_calls() -> BTreeSet<Call> {
     let mut expected = BTreeSet::new();
-    for row in TABLE {
+    for row in both() {
         let applied = row.verbs.contains(&"patch") && row.resource != "events";
         for verb in row.verbs {
             let unproved = row.unproved.iter().any(|(unproved, _)| unproved == verb);
@@ -53,6 +57,19 @@ fn expected_calls() -> BTreeSet<Call> {
 async fn live_through_everything(namespace: &Namespace) -> Result<()> {
     namespace.apply(&app("shop", &json!({}))).await?;
     settled(namespace, "shop").await?;
+    // Its pods want numbers.
+    namespace.apply(&app("shop", &json!({"instanceIndex": true}))).await?;
+    reported(namespace, "shop", "True").await?;
+    let numbered = async || {
+        let pods = namespace.list("Pod").await?;
+        let number = |pod: &serde_json::Value| !pod["metadata"]["labels"]["nodeapp.dev/instance"].is_null();
+        ensure!(pods.iter().any(number), "no pod has a number");
+        Ok(())
+    };
+    namespace.eventually("a pod has a number", SOON, numbered).await?;
+    // One app fills the nodes.
+    namespace.apply(&app("filler", &json!({"instances": null, "fillCluster": {"maxInstances": 2}}))).await?;
+    reported(namespace, "filler", "True").await?;
     // Service and budget go.
     namespace.apply(&app("shop", &json!({"port": null, "instances": 1}))).await?;
     reported(namespace, "shop", "True").await?;

@@ -14,7 +14,7 @@ use crate::support::{Operator, SOON, Tap, admin, app, apply, client_of, install}
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces";
 
 /// The operator's rules as a Role in one namespace, for one user.
-async fn grant(admin: &Client, namespace: &str, user: &str) -> Result<()> {
+pub(crate) async fn grant(admin: &Client, namespace: &str, user: &str) -> Result<()> {
     let mut role: Value = serde_saphyr::from_str(&generated::rbac_yaml())?;
     role["kind"] = json!("Role");
     apply(admin, &format!("{RBAC}/{namespace}/roles/nodeapp-operator"), &role).await?;

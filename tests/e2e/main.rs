@@ -9,6 +9,7 @@ mod control;
 mod crash;
 mod endings;
 mod example;
+mod instance_index;
 mod launch;
 mod log_files;
 mod memory;

@@ -7,6 +7,7 @@ rules:
   - pods
   verbs:
   - list
+  - patch
   - watch
 - apiGroups:
   - ""
@@ -97,6 +98,13 @@ rules:
   - get
   - list
   - patch
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - nodes
+  verbs:
+  - list
   - watch
 {{- end -}}
 {{- define "nodeapp-operator.ownRules" -}}

@@ -9,6 +9,14 @@ pub const CONFIG: &str = "NODEAPP_RUNNER_CONFIG";
 pub const POD_NAME: &str = "NODEAPP_POD_NAME";
 /// Namespace of the pod.
 pub const POD_NAMESPACE: &str = "NODEAPP_POD_NAMESPACE";
+/// Number of the pod's instance, from its label; only where instances have numbers.
+pub const INSTANCE: &str = "NODEAPP_INSTANCE";
+/// Name of the variable that gets the number, instead of [`NODE_APP_INSTANCE`].
+pub const INSTANCE_VAR: &str = "NODEAPP_INSTANCE_VAR";
+/// Name of the variable that grows with the number.
+pub const INCREMENT_VAR: &str = "NODEAPP_INCREMENT_VAR";
+/// The app's own variable with its number: PM2's name.
+pub const NODE_APP_INSTANCE: &str = "NODE_APP_INSTANCE";
 /// Runner to preload: path of the unix socket that each Node.js process of the
 /// app connects to once it serves something.
 pub const CHANNEL: &str = "NODEAPP_CHANNEL";
@@ -28,7 +36,17 @@ pub const LISTEN: &str = "NODEAPP_RUNNER_LISTEN";
 pub const TERMINATION_LOG: &str = "NODEAPP_TERMINATION_LOG";
 
 /// All that the runner reads, and that the app does not get to see.
-pub const RUNNER_ONLY: [&str; 6] = [CONFIG, POD_NAME, POD_NAMESPACE, RUN_DIR, LISTEN, TERMINATION_LOG];
+pub const RUNNER_ONLY: [&str; 9] = [
+    CONFIG,
+    POD_NAME,
+    POD_NAMESPACE,
+    INSTANCE,
+    INSTANCE_VAR,
+    INCREMENT_VAR,
+    RUN_DIR,
+    LISTEN,
+    TERMINATION_LOG,
+];
 
 /// Whether a variable of this name usually holds a credential. A guess, for warnings
 /// and for what is masked in addition; whatever comes from a Secret is one anyway.

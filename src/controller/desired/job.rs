@@ -66,6 +66,8 @@ fn pod(
     let container = pod.containers.swap_remove(index);
     pod.containers = vec![of_the_app(app, before, container)];
     pod.init_containers = None;
+    // Nobody numbers it.
+    pod.scheduling_gates = None;
     pod.volumes.iter_mut().for_each(|volumes| volumes.retain(|volume| !is_the_runners(&volume.name)));
     pod.restart_policy = Some("Never".to_owned());
     Some(core::PodTemplateSpec {

@@ -4,6 +4,7 @@
 mod course;
 mod deployment;
 mod disruption_budget;
+mod fill;
 mod job;
 mod pod;
 mod revision;
@@ -21,6 +22,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use course::{Course, Detour, Stage};
+pub use fill::{Filling, changes_at};
 pub(super) use job::revision_of;
 pub use revision::{HISTORY_LIMIT, History, obsolete};
 
@@ -66,6 +68,8 @@ pub struct Children<Stage> {
     pub deployment: Deployment,
     /// What its template has of restarts, and what is told of them.
     pub restarts: Restarts,
+    /// How many instances fill the cluster, for an app that wants that.
+    pub filling: Option<Filling>,
     /// Only here so that the stage is part of the type.
     pub(super) stage: PhantomData<Stage>,
 }
@@ -91,6 +95,7 @@ impl<Stage> Children<Stage> {
             disruption_budget,
             deployment,
             restarts,
+            filling: None,
             stage: PhantomData,
         }
     }
@@ -110,6 +115,14 @@ impl<Stage> Children<Stage> {
 /// A template that was rendered for the same spec before, and is `observed` among
 /// the revisions, is used again as it is, whatever this version would render.
 pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> Children<Prepared> {
+    let filling = fill::decide(app, observed);
+    // A stopped app stays stopped.
+    let filled = filling.as_ref().filter(|_| app.instances > 0).map(|filling| {
+        let mut filled = app.clone();
+        filled.instances = filling.wanted;
+        filled
+    });
+    let app = filled.as_ref().unwrap_or(app);
     let wanted = revision::build(app, observed, settings);
     let obsolete_jobs = course::obsolete_jobs(app, &wanted, observed);
     let course::Chosen { course, template, no_pods, job } = course::choose(app, &wanted, observed);
@@ -128,7 +141,7 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
         deployment,
         restarts,
     );
-    Children { job, obsolete_jobs, ..children }
+    Children { job, obsolete_jobs, filling, ..children }
 }
 
 /// Metadata of a child.

@@ -12,7 +12,7 @@ use nodeapp_contract::{CONFIG_ANNOTATION, RUNNER_PORT, env, paths};
 use super::Settings;
 use super::deployment::seconds_rounded_up;
 use crate::controller::names;
-use crate::controller::validate::{ValidatedApp, config_text, log_volume_bytes};
+use crate::controller::validate::{InstanceIndex, ValidatedApp, config_text, log_volume_bytes};
 use crate::crd::notation::bytes_as_quantity;
 
 /// User and group of the pods, whatever the image says, so that images with
@@ -36,12 +36,18 @@ pub(super) fn template(app: &ValidatedApp, settings: &Settings) -> core::PodTemp
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(grace_seconds(app)),
             security_context: Some(pod_security()),
+            scheduling_gates: app.index.is_some().then(gates),
             init_containers: Some(vec![install_container(settings)]),
             containers: vec![app_container(app)],
             volumes: Some(volumes(app)),
             ..core::PodSpec::default()
         }),
     }
+}
+
+/// A pod that gets a number waits for it.
+fn gates() -> Vec<core::PodSchedulingGate> {
+    vec![core::PodSchedulingGate { name: names::INSTANCE_GATE.to_owned() }]
 }
 
 fn annotations(app: &ValidatedApp) -> BTreeMap<String, String> {
@@ -115,7 +121,7 @@ fn app_container(app: &ValidatedApp) -> core::Container {
         image: Some(app.image.clone()),
         command: Some(words([paths::RUNNER, "run"])),
         ports: Some(ports(app)),
-        env: Some(app.env.iter().cloned().chain(runner_env()).collect()),
+        env: Some(app.env.iter().cloned().chain(runner_env()).chain(index_env(app)).collect()),
         env_from: (!app.env_from.is_empty()).then(|| app.env_from.clone()),
         resources: Some(app.resources.clone()),
         readiness_probe: Some(readiness()),
@@ -151,7 +157,23 @@ fn runner_env() -> [core::EnvVar; 3] {
         (env::POD_NAME, "metadata.name"),
         (env::POD_NAMESPACE, "metadata.namespace"),
     ]
-    .map(|(name, path)| core::EnvVar {
+    .map(|(name, path)| field_env(name, path))
+}
+
+/// What the runner needs to know of the instance's number.
+fn index_env(app: &ValidatedApp) -> Vec<core::EnvVar> {
+    let Some(InstanceIndex { variable, increment }) = &app.index else { return vec![] };
+    let mut all = vec![field_env(env::INSTANCE, &format!("metadata.labels['{}']", names::INSTANCE_LABEL))];
+    for (name, value) in [(env::INSTANCE_VAR, variable), (env::INCREMENT_VAR, increment)] {
+        if value.is_some() {
+            all.push(core::EnvVar { name: name.to_owned(), value: value.clone(), value_from: None });
+        }
+    }
+    all
+}
+
+fn field_env(name: &str, path: &str) -> core::EnvVar {
+    core::EnvVar {
         name: name.to_owned(),
         value: None,
         value_from: Some(core::EnvVarSource {
@@ -161,7 +183,7 @@ fn runner_env() -> [core::EnvVar; 3] {
             }),
             ..core::EnvVarSource::default()
         }),
-    })
+    }
 }
 
 /// Readiness is the runner's word; everything else about the app's health is the

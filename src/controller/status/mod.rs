@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::Service;
 
 use rollout::{Rollout, Situation};
 
-use super::desired::{Applied, Children, History};
+use super::desired::{Applied, Children, History, changes_at};
 use super::names;
 use super::observe::Taken;
 use super::validate::Problems;
@@ -98,6 +98,7 @@ pub fn compute(
         observed_generation: generation,
         conditions,
         desired_replicas: situation.wanted,
+        fill_cluster: previous.fill_cluster.clone(),
         replicas: situation.existing,
         ready_replicas: situation.ready,
         updated_replicas: situation.updated,
@@ -126,6 +127,7 @@ pub fn compute(
         (status.stable_revision, status.failed_revision) = (history.stable, history.failed);
         status.cron_restart = children.restarts.status.clone();
         status.runner_image = runner_image(&children.revision);
+        status.fill_cluster = children.filling.as_ref().and_then(|filling| filling.status.clone());
         status.url = children.service.as_ref().and_then(url);
         let made_from = (children.course.running.as_deref() == Some(wanted)).then_some(&app.spec);
         status.env = env::names(&children.deployment, made_from);
@@ -171,13 +173,15 @@ pub fn good_for(
     }
     let scaled = scaling_until(status, findings.deployment());
     let restart = status.cron_restart.as_ref().and_then(|schedule| schedule.next.as_ref()?.parse().ok());
-    // It has come meanwhile.
-    if matches!(findings, Findings::Applied(_)) && restart.is_some_and(|restart: Timestamp| restart <= now) {
+    let filled = status.fill_cluster.as_ref().and_then(changes_at);
+    // One of them has come meanwhile.
+    let mut dues = [restart, filled].into_iter().flatten();
+    if matches!(findings, Findings::Applied(_)) && dues.any(|due: Timestamp| due <= now) {
         return Some(AT_ONCE);
     }
     // Past them, only an event changes anything.
     let until = |time: Timestamp| Duration::try_from(time.duration_since(now)).ok();
-    let waits = [scaled, restart].into_iter().flatten().filter_map(until);
+    let waits = [scaled, restart, filled].into_iter().flatten().filter_map(until);
     waits.filter(|wait| !wait.is_zero()).min()
 }
 
@@ -318,7 +322,11 @@ struct Hindrance {
 
 fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
     match findings {
-        Findings::Applied(children) => course::hindrance(children),
+        Findings::Applied(children) => course::hindrance(children).or_else(|| {
+            let message = children.filling.as_ref()?.trouble.clone()?;
+            let reason = Reason::CapacityUnknown;
+            Some(Hindrance { reason, message, invalidates: false, degrades: true, goes_on: false })
+        }),
         Findings::Paused(_) => None,
         Findings::Invalid(problems, _) => Some(Hindrance {
             reason: Reason::InvalidSpec,

@@ -4,6 +4,7 @@
 mod before;
 mod env;
 mod files;
+mod instance;
 mod launch;
 mod logs;
 mod memory;
@@ -25,6 +26,7 @@ use nodeapp_contract::RunnerConfig;
 use serde_json::Value;
 
 pub use before::BeforeRollout;
+pub use instance::{FillPolicy, InstanceIndex};
 pub use logs::log_volume_bytes;
 pub use problems::{Problem, Problems};
 pub use rollout::RolloutPolicy;
@@ -46,6 +48,10 @@ pub struct ValidatedApp {
     pub owner: OwnerReference,
     /// Number of instances wanted; 0 for a stopped app.
     pub instances: i32,
+    /// How many, if they are to fill the cluster.
+    pub fill: Option<FillPolicy>,
+    /// Whether each gets a number of its own, and by which variables.
+    pub index: Option<InstanceIndex>,
     /// How a change of the spec reaches them.
     pub rollout: RolloutPolicy,
     /// When it is restarted by the clock.
@@ -77,7 +83,7 @@ pub struct ValidatedApp {
 struct Sealed;
 
 /// Fields that change no pod: scaling must never roll.
-const NOT_IN_TEMPLATE: &[&str] = &["cronRestart", "instances", "rollout", "stopped"];
+const NOT_IN_TEMPLATE: &[&str] = &["cronRestart", "fillCluster", "instances", "rollout", "stopped"];
 
 /// Checks an app.
 ///
@@ -106,8 +112,10 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     }
     let port = runner::port(&app.spec, &mut problems);
     let env = env::variables(&app.spec, port, &mut problems);
+    let index = instance::index(&app.spec, port, &mut problems);
     let env_from = env::sources(&app.spec, &mut problems);
     let memory = memory::plan(&app.spec, &mut problems);
+    let fill = instance::fill(&app.spec, &memory, &mut problems);
     let writable_paths = files::writable_paths(&app.spec, &mut problems);
     let runner = runner::config(&name, &app.spec, port, &memory, &mut problems);
     let listen_timeout = runner.readiness.listen_timeout.into();
@@ -129,6 +137,8 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             namespace: app.metadata.namespace.clone().unwrap_or_default(),
             owner,
             instances: if app.spec.stopped.unwrap_or(false) { 0 } else { app.spec.instances },
+            fill,
+            index,
             rollout,
             schedule,
             restart_request: names::restart_request(&app.metadata).map(ToOwned::to_owned),

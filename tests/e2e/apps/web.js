@@ -20,7 +20,8 @@ function answer(response, body) {
 
 const server = http.createServer((request, response) => {
   const url = new URL(request.url, 'http://app');
-  const body = { version: VERSION, pod: HOSTNAME, pid: process.pid, uid: process.getuid() };
+  const instance = process.env.NODE_APP_INSTANCE;
+  const body = { version: VERSION, pod: HOSTNAME, pid: process.pid, uid: process.getuid(), instance };
   if (url.pathname === '/crash') {
     process.exit(3);
   }

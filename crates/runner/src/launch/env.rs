@@ -31,6 +31,7 @@ pub(super) fn app_env(config: &RunnerConfig, vars: &Env, facts: &Facts, run: &Ru
     let mut all = probe_env(vars);
     all.extend(run.vars.iter().cloned());
     contract(&mut all, config, facts);
+    number(&mut all, vars);
     offers(&mut all, config, vars, facts, run);
     if config.preload.enabled {
         all.insert(env::CHANNEL.into(), facts.channel.clone().into());
@@ -51,10 +52,8 @@ pub(super) fn app_env(config: &RunnerConfig, vars: &Env, facts: &Facts, run: &Ru
 /// What the runner decides, whatever the container's environment says.
 fn contract(all: &mut Env, config: &RunnerConfig, facts: &Facts) {
     let mut set = |name: &str, value: OsString| all.insert(name.into(), value);
-    set("NODE_APP_INSTANCE", "0".into());
     set("name", config.name.clone().into());
     set("namespace", "default".into());
-    set("pm_id", "0".into());
     set("exec_mode", "fork_mode".into());
     set("status", "launching".into());
     set("restart_time", facts.restarts.to_string().into());
@@ -69,6 +68,20 @@ fn contract(all: &mut Env, config: &RunnerConfig, facts: &Facts) {
     }
     set("NODE_CHANNEL_FD", facts.ipc_fd.to_string().into());
     set("NODE_CHANNEL_SERIALIZATION_MODE", "json".into());
+}
+
+/// The number of the instance, by PM2's variables or by the ones that the app has
+/// chosen; 0 where instances have none.
+fn number(all: &mut Env, vars: &Env) {
+    let number = text(vars, env::INSTANCE).parse::<i64>().unwrap_or(0);
+    let digits = || OsString::from(number.to_string());
+    let chosen = |name: &str| vars.get(OsStr::new(name)).filter(|name| !name.is_empty()).cloned();
+    all.insert("pm_id".into(), digits());
+    all.insert(chosen(env::INSTANCE_VAR).unwrap_or_else(|| env::NODE_APP_INSTANCE.into()), digits());
+    if let Some(name) = chosen(env::INCREMENT_VAR) {
+        let first = name.to_str().and_then(|name| text(vars, name).parse::<i64>().ok()).unwrap_or(0);
+        all.insert(name, first.wrapping_add(number).to_string().into());
+    }
 }
 
 /// What is set unless the container's environment has it: PM2's names are
@@ -222,6 +235,24 @@ mod tests {
             ("version", "of the app"),
         ] {
             assert_eq!(get(name).as_deref(), Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_numbered_instance_has_its_number_where_the_app_looks_for_it() {
+        let numbered = |own: &[(&str, &str)]| {
+            let own = [&[("NODEAPP_INSTANCE", "2")], own].concat();
+            env(&config(""), &own)
+        };
+        let get = numbered(&[("NODE_APP_INSTANCE", "7")]);
+        assert_eq!(get("NODE_APP_INSTANCE").as_deref(), Some("2"));
+        assert_eq!((get("pm_id").as_deref(), get("NODEAPP_INSTANCE")), (Some("2"), None));
+        let get = numbered(&[("NODEAPP_INSTANCE_VAR", "WORKER"), ("NODEAPP_INCREMENT_VAR", "DEBUG_PORT")]);
+        assert_eq!((get("WORKER").as_deref(), get("DEBUG_PORT").as_deref()), (Some("2"), Some("2")));
+        assert_eq!(get("NODE_APP_INSTANCE"), None, "as in PM2, it has the other name");
+        for (first, there) in [("9200", "9202"), ("-1", "1"), ("x", "2"), ("", "2")] {
+            let get = numbered(&[("NODEAPP_INCREMENT_VAR", "DEBUG_PORT"), ("DEBUG_PORT", first)]);
+            assert_eq!(get("DEBUG_PORT").as_deref(), Some(there), "from {first}");
         }
     }
 

@@ -152,3 +152,22 @@ fn a_rollout_has_time_for_instances_to_get_ready_and_to_stay_it() {
     let told = problem(&json!({"rollout": {"minReadySeconds": 600, "progressDeadline": "5m"}}));
     assert!(told.starts_with("spec.rollout.progressDeadline: must be longer than minReadySeconds"), "{told}");
 }
+
+#[test]
+fn variables_of_the_instance_index_are_checked_like_the_api_server_does() {
+    let index = valid(&json!({"instanceIndex": true, "incrementVar": "DEBUG_PORT"})).index.unwrap();
+    assert_eq!((index.variable, index.increment.as_deref()), (None, Some("DEBUG_PORT")));
+    assert_eq!(valid(&json!({})).index, None);
+    for (spec, words) in [
+        (json!({"instanceVar": "A"}), "set spec.instanceIndex: true"),
+        (json!({"instanceIndex": true, "instanceVar": "1A"}), "not start with a digit"),
+        (json!({"instanceIndex": true, "instanceVar": "NODEAPP_X"}), "belong to the operator"),
+        (json!({"instanceIndex": true, "instanceVar": "PORT"}), "take another name"),
+        (json!({"instanceIndex": true, "env": [{"name": "NODE_APP_INSTANCE"}]}), "spec.instanceVar"),
+        (json!({"instanceIndex": true, "port": 80, "incrementVar": "PORT"}), "the Service knows one"),
+        (json!({"instanceIndex": true, "incrementVar": "NODE_APP_INSTANCE"}), "has the instance index"),
+    ] {
+        let problem = problem(&spec);
+        assert!(problem.contains(words), "{spec}: {problem}");
+    }
+}
