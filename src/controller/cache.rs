@@ -147,9 +147,10 @@ impl<K: Resource + ResourceExt + PartialEq> Index<K> {
 pub fn slim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
     if let Some(managed) = &mut meta.managed_fields {
-        for entry in managed.iter_mut().filter(|entry| !compare::is_ours(entry)) {
-            // Who and when is of interest, what is not.
-            entry.fields_v1 = None;
+        for entry in managed {
+            // Of others, who and when is of interest, what is not.
+            let ours = compare::is_ours(entry).then(|| entry.fields_v1.take()).flatten();
+            entry.fields_v1 = ours.map(compare::packed);
         }
     }
     if let Some(annotations) = &mut meta.annotations {
