@@ -58,15 +58,23 @@ pub const TABLE: &[Permission] = &[
     Permission {
         group: "apps",
         resource: "deployments",
-        verbs: CHILD,
-        why: "it runs the pods of an app",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "it runs the pods of an app; one that becomes a job loses it",
+        unproved: &[],
+    },
+    Permission {
+        group: "batch",
+        resource: "cronjobs",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "it runs the pods of an app that is a job; one that is none any more loses it",
         unproved: &[],
     },
     Permission {
         group: "batch",
         resource: "jobs",
         verbs: &["create", "delete", "get", "list", "patch", "watch"],
-        why: "what rollout.before asks for is run as a Job, and cleared away afterwards",
+        why: "what rollout.before asks for is run as a Job, and cleared away afterwards; how the last run of \
+              an app that is a job has ended is seen in its Job",
         unproved: &[],
     },
     Permission {

@@ -31,7 +31,7 @@ fn render(app: &str) -> Result<String> {
     app.metadata.uid = Some("0b6f5a0e-8d2c-4a43-9a35-3e1f6f1a2b3c".to_owned());
     let valid = validate(&app).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let settings = Settings { runner_image: "registry.example/nodeapp-runner:9.9.9".to_owned() };
-    let Children { service_account, revision, service, disruption_budget, deployment, job, .. } =
+    let Children { service_account, revision, service, disruption_budget, deployment, job, cron_job, .. } =
         desired(&valid, &Observed::default(), &settings);
     let documents = [
         Some(yaml(&service_account)?),
@@ -39,7 +39,8 @@ fn render(app: &str) -> Result<String> {
         service.as_ref().map(yaml).transpose()?,
         disruption_budget.as_ref().map(yaml).transpose()?,
         job.as_ref().map(yaml).transpose()?,
-        Some(yaml(&deployment)?),
+        deployment.as_ref().map(yaml).transpose()?,
+        cron_job.as_ref().map(yaml).transpose()?,
     ];
     Ok(documents.into_iter().flatten().collect::<Vec<_>>().join("---\n"))
 }
@@ -74,4 +75,9 @@ fn an_app_with_every_field() -> Result<()> {
 #[test]
 fn a_worker_without_a_port() -> Result<()> {
     compare("worker")
+}
+
+#[test]
+fn a_job() -> Result<()> {
+    compare("job")
 }

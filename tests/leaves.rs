@@ -274,10 +274,10 @@ fn children(row: &Row, value: &Value) -> String {
     let history = History { stable: good.metadata.name.clone(), failed };
     let observed =
         Observed { revisions: vec![Arc::new(good)], history, nodes: nodes(), ..Observed::default() };
-    let Children { service_account, service, disruption_budget, deployment, restarts, job, .. } =
+    let Children { service_account, service, disruption_budget, deployment, cron_job, restarts, job, .. } =
         made(row, &spec, &observed);
-    serde_json::to_string(&(service_account, service, disruption_budget, deployment, restarts.status, job))
-        .unwrap()
+    let children = (service_account, service, disruption_budget, deployment, cron_job, restarts.status, job);
+    serde_json::to_string(&children).unwrap()
 }
 
 /// A node for those that fill it.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::cache::expanded;
 use super::compare;
-use super::desired::{Applied, Children, Prepared, obsolete};
+use super::desired::{Applied, Children, Pods, Prepared, obsolete};
 use super::error::{Action, Error};
 use super::names::{DELETION_COST_ANNOTATION, INSTANCE_GATE, INSTANCE_LABEL, MANAGER};
 use super::numbering::Gift;
@@ -100,6 +100,8 @@ impl<'a> Writer<'a> {
             service,
             disruption_budget,
             deployment,
+            cron_job,
+            runs,
             restarts,
             filling,
             stage: _,
@@ -121,17 +123,17 @@ impl<'a> Writer<'a> {
             // A job is never changed, only made.
             self.one(job, None).await?;
         }
-        let deployment = self.one(deployment, observed.deployment.as_deref()).await?;
+        // One that becomes the other first loses what it was.
+        let mut live = observed.deployment.as_deref();
+        if let Some(unwanted) = live.take_if(|_| deployment.is_none()) {
+            self.delete(unwanted).await?;
+        }
+        let cron_job = self.optional(cron_job, observed.cron_job.as_deref()).await?;
+        let deployment = self.optional(deployment, live).await?;
+        let pods = Pods { deployment, cron_job, runs };
         self.forget_history(&revision, course.running.as_deref(), observed).await?;
-        let applied = Children::new(
-            service_account,
-            revision,
-            course,
-            service,
-            disruption_budget,
-            deployment,
-            restarts,
-        );
+        let applied =
+            Children::new(service_account, revision, course, service, disruption_budget, pods, restarts);
         Ok(Children { filling, ..applied })
     }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::runtime::watcher::Event;
@@ -162,6 +163,15 @@ pub fn slim<K: Resource>(object: &mut K) {
 pub fn slim_app<K: Resource>(app: &mut K) {
     app.meta_mut().managed_fields = None;
     slim(app);
+}
+
+/// The same for a Job. Of the run of an app that is a job only the end is read.
+pub fn slim_job(job: &mut Job) {
+    slim(job);
+    if job.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "CronJob") {
+        job.metadata.managed_fields = None;
+        job.spec = None;
+    }
 }
 
 /// The same for a revision, whose data as a tree would take several times the

@@ -26,6 +26,7 @@ pub mod outcome;
 pub mod pods;
 mod report;
 pub mod restarts;
+pub mod runs;
 mod scopes;
 pub mod ssa;
 pub mod status;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,6 +18,7 @@ use super::desired::{History, revision_of};
 use super::error::{Action, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER, REVISION_ANNOTATION, annotation};
 use super::pods::AppPod;
+use super::runs;
 use crate::crd::instance::FillStatus;
 use crate::crd::{CronRestartStatus, NodeAppStatus, RollbackByHand};
 
@@ -32,10 +33,13 @@ pub struct Caches {
     pub services: Cache<Service>,
     /// Disruption budgets.
     pub disruption_budgets: Cache<PodDisruptionBudget>,
-    /// Jobs before rollouts.
+    /// Jobs before rollouts, and the runs of apps that are jobs, which are their
+    /// `CronJob`s' children.
     pub jobs: Cache<Job>,
     /// Deployments.
     pub deployments: Cache<Deployment>,
+    /// What runs jobs.
+    pub cron_jobs: Cache<CronJob>,
     /// Pods, which are the Deployment's children and not ours.
     pub pods: Cache<AppPod>,
 }
@@ -63,6 +67,10 @@ pub struct Observed {
     pub disruption_budget: Option<Arc<PodDisruptionBudget>>,
     /// Deployment.
     pub deployment: Option<Arc<Deployment>>,
+    /// What runs it if it is a job.
+    pub cron_job: Option<Arc<CronJob>>,
+    /// Its runs then, by name.
+    pub runs: Vec<Arc<Job>>,
     /// Pods, by name.
     pub pods: Vec<Arc<AppPod>>,
     /// Jobs before rollouts.
@@ -128,6 +136,13 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
             .collect(),
         service: sort_out(named(&caches.services, owner), owner, &mut taken),
         disruption_budget: sort_out(named(&caches.disruption_budgets, owner), owner, &mut taken),
+        cron_job: sort_out(named(&caches.cron_jobs, owner), owner, &mut taken),
+        runs: caches
+            .jobs
+            .of(owner.key)
+            .into_iter()
+            .filter(|job| runs::is_run(job, &owner.key.name))
+            .collect(),
         pods: caches.pods.of(owner.key),
         jobs: caches.jobs.of(owner.key).into_iter().filter(is_ours).collect(),
         running: running(deployment.as_deref(), status),
@@ -170,6 +185,7 @@ pub async fn live(
     known.service = sort_out(get(client, owner, name).await?, owner, &mut taken);
     known.disruption_budget = sort_out(get(client, owner, name).await?, owner, &mut taken);
     known.deployment = sort_out(get(client, owner, name).await?, owner, &mut taken);
+    known.cron_job = sort_out(get(client, owner, name).await?, owner, &mut taken);
     let revision = sort_out(get::<ControllerRevision>(client, owner, revision).await?, owner, &mut taken);
     if let Some(revision) = revision {
         known.revisions.retain(|known| known.metadata.name != revision.metadata.name);

@@ -65,7 +65,7 @@ pub fn decide(
     if deployment.is_some() && restarts.requested.as_deref() != requested && app.instances > 0 {
         restarts.news = Some(News::Requested);
     }
-    let Some(schedule) = &app.schedule else { return restarts };
+    let Some(schedule) = app.schedule.as_ref().filter(|_| app.job().is_none()) else { return restarts };
     let times = Times { schedule, offset: offset(&app.owner.uid) };
     let carried_out = live(SCHEDULED_ANNOTATION).and_then(|text| text.parse().ok());
     let before = Before::of(known, schedule, carried_out);

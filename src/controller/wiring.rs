@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::apply::Child;
-use super::cache::{AppKey, Cache, slim, slim_app, slim_revision};
+use super::cache::{AppKey, Cache, slim, slim_app, slim_job, slim_revision};
 use super::context::Context;
 use super::pods::{AppPod, slim_pod};
 use super::watching::{WatchBackoff, note};
@@ -32,7 +32,7 @@ use super::{Guarded, capacity, names, reconcile, retry, scopes};
 use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
-pub const WATCHED: [&str; 8] = [
+pub const WATCHED: [&str; 9] = [
     "NodeApp",
     "ServiceAccount",
     "ControllerRevision",
@@ -40,6 +40,7 @@ pub const WATCHED: [&str; 8] = [
     "PodDisruptionBudget",
     "Job",
     "Deployment",
+    "CronJob",
     "Pod",
 ];
 
@@ -180,8 +181,9 @@ fn watch_children(
             touched,
             tasks,
         ),
-        watch_kind::<Job>(context, |context| &context.caches.jobs, slim, touched, tasks),
         watch_kind::<Deployment>(context, |context| &context.caches.deployments, slim, touched, tasks),
+        watch_kind::<CronJob>(context, |context| &context.caches.cron_jobs, slim, touched, tasks),
+        watch_kind::<Job>(context, |context| &context.caches.jobs, slim_job, touched, tasks),
         watch_kind::<AppPod>(context, |context| &context.caches.pods, slim_pod, touched, tasks),
     ]
 }

@@ -36,6 +36,10 @@ impl ConditionType {
 pub enum Reason {
     /// All instances run the current spec and are available.
     AllInstancesReady,
+    /// A job waits for its next time.
+    Scheduled,
+    /// The last run of a job has failed.
+    RunFailed,
     /// No instance is wanted.
     Stopped,
     /// At least one instance is available.
@@ -96,6 +100,8 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AllInstancesReady => "AllInstancesReady",
+            Self::Scheduled => "Scheduled",
+            Self::RunFailed => "RunFailed",
             Self::Stopped => "Stopped",
             Self::InstancesAvailable => "InstancesAvailable",
             Self::NoInstanceAvailable => "NoInstanceAvailable",

@@ -13,6 +13,7 @@ mod faults;
 mod fill_cluster;
 mod instance_index;
 mod interrupted;
+mod jobs;
 mod lease;
 mod others;
 mod people;

@@ -59,7 +59,13 @@ fn whatever_children_are_made_of_a_nodeapp_the_api_server_takes_them() {
                 if let Some(job) = &children.job {
                     try_out(client, job).await?;
                 }
-                try_out(client, &children.deployment).await
+                if let Some(cron_job) = &children.cron_job {
+                    try_out(client, cron_job).await?;
+                }
+                match &children.deployment {
+                    Some(deployment) => try_out(client, deployment).await,
+                    None => Ok(()),
+                }
             };
             all.await.with_context(|| format!("the spec is {spec}"))?;
             taken += 1;

@@ -73,6 +73,16 @@ async fn live_through_everything(namespace: &Namespace) -> Result<()> {
     // Service and budget go.
     namespace.apply(&app("shop", &json!({"port": null, "instances": 1}))).await?;
     reported(namespace, "shop", "True").await?;
+    // It becomes a job, and is none again.
+    namespace
+        .apply(&app(
+            "shop",
+            &json!({"port": null, "instances": 1, "autorestart": false, "cronRestart": "@daily"}),
+        ))
+        .await?;
+    reported(namespace, "shop", "True").await?;
+    namespace.apply(&app("shop", &json!({"port": null, "instances": 1}))).await?;
+    reported(namespace, "shop", "True").await?;
     // More history than is kept.
     for round in 0..11 {
         namespace.apply(&app("shop", &json!({"args": [round.to_string()]}))).await?;
@@ -140,7 +150,7 @@ fn missing_rights_are_named_and_found_again() {
             namespace
                 .eventually("what is missing is named", SOON, async || {
                     let missing = health.missing();
-                    let words = "the right to create, get, list, patch, watch deployments.apps";
+                    let words = "the right to create, delete, get, list, patch, watch deployments.apps";
                     ensure!(missing.iter().any(|missing| missing == words), "{missing:?}");
                     Ok(())
                 })

@@ -20,6 +20,7 @@ mod readiness;
 mod rollback;
 mod rollout;
 mod scale;
+mod schedules;
 mod stop;
 mod users;
 

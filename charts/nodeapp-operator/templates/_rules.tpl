@@ -47,6 +47,18 @@ rules:
   - deployments
   verbs:
   - create
+  - delete
+  - get
+  - list
+  - patch
+  - watch
+- apiGroups:
+  - batch
+  resources:
+  - cronjobs
+  verbs:
+  - create
+  - delete
   - get
   - list
   - patch

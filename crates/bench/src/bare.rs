@@ -51,7 +51,9 @@ async fn write(client: &Client, app: &NodeApp, children: Children<Prepared>) -> 
     if let Some(budget) = &children.disruption_budget {
         writes += one(client, budget).await?;
     }
-    writes += one(client, &children.deployment).await?;
+    if let Some(deployment) = &children.deployment {
+        writes += one(client, deployment).await?;
+    }
     let status = patch_of_status(app, &children);
     let params = PatchParams::apply(MANAGER).force();
     fleet::apps(client).patch_status(&app.name_any(), &params, &Patch::Apply(status)).await?;

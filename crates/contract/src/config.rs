@@ -313,6 +313,10 @@ pub struct RestartPolicy {
     pub exp_backoff_reset: Millis,
     /// Wait before an errored app gets another chance; never for 0.
     pub errored_retry: Millis,
+    /// Whether the runner ends with the exit code of its process where it would rest
+    /// or be errored otherwise: it is a job.
+    #[serde(skip_serializing_if = "is_default")]
+    pub exit_when_done: bool,
 }
 
 impl Default for RestartPolicy {
@@ -326,6 +330,7 @@ impl Default for RestartPolicy {
             exp_backoff_restart_delay: None,
             exp_backoff_reset: Millis(30_000),
             errored_retry: Millis(300_000),
+            exit_when_done: false,
         }
     }
 }

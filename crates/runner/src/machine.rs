@@ -43,6 +43,8 @@ enum State {
 pub(crate) struct Machine {
     stop: StopPolicy,
     kill_signal: i32,
+    /// A job: nothing lasts beyond its process.
+    exit_when_done: bool,
     history: History,
     /// Ready at least once: something may be routed here.
     served: bool,
@@ -63,6 +65,7 @@ impl Machine {
         Self {
             stop,
             kill_signal,
+            exit_when_done: config.restart.exit_when_done,
             history: History::new(config.restart.clone()),
             served: false,
             drain_next: false,
@@ -229,7 +232,7 @@ impl Machine {
             State::Running { since, .. } => {
                 let verdict = self.history.ended(now.saturating_sub(*since), end);
                 let mut actions = kill_if(tree_left);
-                actions.push(self.next(now, end, Ended::ByItself, verdict));
+                actions.extend(self.next(now, end, Ended::ByItself, verdict));
                 actions
             }
             State::Stopping { step: Step::Signalled { .. } | Step::Killed { .. }, end: last, .. }
@@ -253,7 +256,12 @@ impl Machine {
         }
     }
 
-    fn next(&mut self, now: Now, end: End, ended: Ended, verdict: Verdict) -> Action {
+    fn next(&mut self, now: Now, end: End, ended: Ended, verdict: Verdict) -> Vec<Action> {
+        if self.exit_when_done && !matches!(verdict, Verdict::After(_)) {
+            let mut actions = vec![Action::Record { end, ended, next: Next::Nothing }];
+            actions.extend(self.leave(end.exit_code()));
+            return actions;
+        }
         let next = match verdict {
             Verdict::After(delay) => {
                 self.state = State::Waiting { until: now.saturating_add(delay) };
@@ -269,6 +277,6 @@ impl Machine {
                 Next::Rest(rest)
             }
         };
-        Action::Record { end, ended, next }
+        vec![Action::Record { end, ended, next }]
     }
 }

@@ -119,3 +119,19 @@ fn a_crash_during_the_drain_delay_refuses_no_connection() {
     assert!(hook.wait().unwrap().success());
     assert!(runner.stop().success());
 }
+
+#[test]
+fn a_job_ends_with_the_exit_code_of_its_process_and_leaves_nothing() {
+    if !has_node() {
+        return;
+    }
+    for (script, code) in [
+        ("setTimeout(() => process.exit(3), 50)", 3),
+        ("setTimeout(() => {}, 50)", 0),
+        ("setTimeout(() => process.kill(process.pid, 'SIGKILL'), 50)", 137),
+    ] {
+        let policy = json!({"autorestart": false, "exitWhenDone": true});
+        let mut runner = Setup::script(script).with("restart", policy).start();
+        assert_eq!(runner.wait_end().code(), Some(code), "{script}");
+    }
+}

@@ -2,6 +2,7 @@
 //! the same app and the same revisions always give the same objects.
 
 mod course;
+mod cron_job;
 mod deployment;
 mod disruption_budget;
 mod fill;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{PodTemplateSpec, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -29,6 +30,7 @@ pub use revision::{HISTORY_LIMIT, History, obsolete};
 use super::names;
 use super::observe::Observed;
 use super::restarts::{self, Restarts};
+use super::runs::{self, Runs};
 use super::validate::ValidatedApp;
 
 /// What an installation decides for all apps.
@@ -64,8 +66,12 @@ pub struct Children<Stage> {
     pub service: Option<Service>,
     /// Keeps instances through voluntary disruptions; none for a single one.
     pub disruption_budget: Option<PodDisruptionBudget>,
-    /// Runs the pods.
-    pub deployment: Deployment,
+    /// Runs the pods, unless it is a job.
+    pub deployment: Option<Deployment>,
+    /// Runs the pods of a job.
+    pub cron_job: Option<CronJob>,
+    /// What came of the runs of a job.
+    pub runs: Option<Runs>,
     /// What its template has of restarts, and what is told of them.
     pub restarts: Restarts,
     /// How many instances fill the cluster, for an app that wants that.
@@ -74,15 +80,26 @@ pub struct Children<Stage> {
     pub(super) stage: PhantomData<Stage>,
 }
 
+/// What runs the pods: one of both, and what is known of its runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pods {
+    /// Of an app that serves.
+    pub deployment: Option<Deployment>,
+    /// Of a job.
+    pub cron_job: Option<CronJob>,
+    /// Of a job.
+    pub runs: Option<Runs>,
+}
+
 impl<Stage> Children<Stage> {
     /// Puts children together.
-    pub(super) const fn new(
+    pub(super) fn new(
         service_account: ServiceAccount,
         revision: ControllerRevision,
         course: Course,
         service: Option<Service>,
         disruption_budget: Option<PodDisruptionBudget>,
-        deployment: Deployment,
+        pods: Pods,
         restarts: Restarts,
     ) -> Self {
         Self {
@@ -93,11 +110,20 @@ impl<Stage> Children<Stage> {
             obsolete_jobs: Vec::new(),
             service,
             disruption_budget,
-            deployment,
+            deployment: pods.deployment,
+            cron_job: pods.cron_job,
+            runs: pods.runs,
             restarts,
             filling: None,
             stage: PhantomData,
         }
+    }
+
+    /// The template of the pods, of whatever runs them.
+    pub fn template(&self) -> Option<&PodTemplateSpec> {
+        let deployment = self.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref());
+        let cron_job = self.cron_job.as_ref().and_then(|job| job.spec.as_ref()?.job_template.spec.as_ref());
+        deployment.map(|spec| &spec.template).or_else(|| cron_job.map(|spec| &spec.template))
     }
 
     /// Whether an object of this kind is among them.
@@ -105,6 +131,8 @@ impl<Stage> Children<Stage> {
         match kind {
             Service::KIND => self.service.is_some(),
             PodDisruptionBudget::KIND => self.disruption_budget.is_some(),
+            Deployment::KIND => self.deployment.is_some(),
+            CronJob::KIND => self.cron_job.is_some(),
             _ => true,
         }
     }
@@ -128,17 +156,28 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     let course::Chosen { course, template, no_pods, job } = course::choose(app, &wanted, observed);
     let live = observed.deployment.as_deref();
     let restarts = restarts::decide(app, observed.schedule.as_ref(), live, observed.now);
-    let mut deployment = deployment::build(app, restarts.stamped(template), course.running.as_deref());
-    if let Some(spec) = deployment.spec.as_mut().filter(|_| no_pods) {
-        spec.replicas = Some(0);
-    }
+    let pods = match app.job() {
+        Some(schedule) => Pods {
+            deployment: None,
+            cron_job: Some(cron_job::build(app, schedule, template)),
+            runs: runs::look(app, observed),
+        },
+        None => {
+            let template = restarts.stamped(template);
+            let mut deployment = deployment::build(app, template, course.running.as_deref());
+            if let Some(spec) = deployment.spec.as_mut().filter(|_| no_pods) {
+                spec.replicas = Some(0);
+            }
+            Pods { deployment: Some(deployment), ..Pods::default() }
+        }
+    };
     let children = Children::new(
         service_account::build(app),
         wanted.revision,
         course,
         service::build(app),
         disruption_budget::build(app),
-        deployment,
+        pods,
         restarts,
     );
     Children { job, obsolete_jobs, filling, ..children }

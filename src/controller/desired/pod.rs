@@ -32,6 +32,7 @@ pub(super) fn template(app: &ValidatedApp, settings: &Settings) -> core::PodTemp
         spec: Some(core::PodSpec {
             service_account_name: Some(app.name.clone()),
             automount_service_account_token: Some(false),
+            restart_policy: app.job().map(|_| "Never".to_owned()),
             // Variables named after Services would overrule the app's own.
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(grace_seconds(app)),

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar};
+use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, PodTemplateSpec};
 
 use crate::controller::names;
 use crate::crd::env::{effective, is_plain_credential};
@@ -16,10 +15,10 @@ const MOST_NAMES: usize = 200;
 /// Names in a warning.
 const MOST_NAMED: usize = 5;
 
-/// The environment of the pods that a Deployment makes. `spec` is what they were made
+/// The environment of the pods made from a template. `spec` is what they were made
 /// from, if that is known: it tells a profile's variables from those of env.
-pub(super) fn names(deployment: &Deployment, spec: Option<&NodeAppSpec>) -> Vec<EnvNames> {
-    let Some(container) = app_container(deployment) else { return Vec::new() };
+pub(super) fn names(template: Option<&PodTemplateSpec>, spec: Option<&NodeAppSpec>) -> Vec<EnvNames> {
+    let Some(container) = template.and_then(app_container) else { return Vec::new() };
     let entries = spec.map(effective).unwrap_or_default();
     let profile_of = |name: &str| {
         let entry = entries.iter().find(|entry| entry.variable.name == name);
@@ -62,8 +61,8 @@ impl Listed {
     }
 }
 
-fn app_container(deployment: &Deployment) -> Option<&Container> {
-    let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
+fn app_container(template: &PodTemplateSpec) -> Option<&Container> {
+    let pod = template.spec.as_ref()?;
     pod.containers.iter().find(|container| container.name == names::APP_CONTAINER)
 }
 
@@ -124,12 +123,12 @@ mod tests {
         serde_json::from_value(whole).unwrap()
     }
 
-    fn made_for(app: &NodeApp) -> Deployment {
+    fn made_for(app: &NodeApp) -> PodTemplateSpec {
         use crate::controller::desired::{Settings, desired};
         use crate::controller::observe::Observed;
         let valid = crate::controller::validate::validate(app).unwrap();
         let settings = Settings { runner_image: "runner:1".into() };
-        desired(&valid, &Observed::default(), &settings).deployment
+        desired(&valid, &Observed::default(), &settings).template().cloned().unwrap()
     }
 
     fn full() -> NodeApp {
@@ -162,7 +161,7 @@ mod tests {
     fn every_variable_stands_with_the_source_that_won() {
         let app = full();
         assert_eq!(
-            words(&names(&made_for(&app), Some(&app.spec))),
+            words(&names(Some(&made_for(&app)), Some(&app.spec))),
             [
                 "Secret db (envFrom): DB_*",
                 "ConfigMap common (envFrom): *",
@@ -179,7 +178,7 @@ mod tests {
     #[test]
     fn no_value_is_told() {
         let app = full();
-        let text = format!("{:?}", names(&made_for(&app), Some(&app.spec)));
+        let text = format!("{:?}", names(Some(&made_for(&app)), Some(&app.spec)));
         for value in ["info", "3000", "development", "\"production\""] {
             assert!(!text.contains(value), "{value} in {text}");
         }
@@ -189,7 +188,7 @@ mod tests {
     fn a_long_list_has_an_end() {
         let many: Vec<_> = (0..300).map(|n| json!({"name": format!("V{n}")})).collect();
         let app = app(&json!({"env": many}));
-        let groups = names(&made_for(&app), Some(&app.spec));
+        let groups = names(Some(&made_for(&app)), Some(&app.spec));
         assert_eq!((groups.len(), groups[0].names.len(), groups[0].omitted), (1, MOST_NAMES, Some(100)));
     }
 

@@ -3,6 +3,7 @@
 
 mod course;
 mod env;
+mod job;
 mod paused;
 mod rollback;
 mod rollout;
@@ -54,7 +55,7 @@ pub enum Findings<'a> {
 impl<'a> Findings<'a> {
     fn deployment(self) -> Option<&'a Deployment> {
         match self {
-            Self::Applied(children) => Some(&children.deployment),
+            Self::Applied(children) => children.deployment.as_ref(),
             Self::Paused(deployment)
             | Self::Invalid(_, deployment)
             | Self::Taken(_, deployment)
@@ -89,7 +90,12 @@ pub fn compute(
     let due = (same_spec && was_ready(previous))
         || scaling_until(previous, deployment).is_some_and(|deadline| deadline <= now);
     let situation = Situation::of(deployment, due);
-    let conditions = verdicts(findings, &situation, env::warning(app))
+    let runs = match findings {
+        Findings::Applied(children) => children.runs.as_ref(),
+        _ => None,
+    };
+    let conditions = runs
+        .map_or_else(|| verdicts(findings, &situation, env::warning(app)), job::verdicts)
         .into_iter()
         .map(|verdict| condition(verdict, previous, generation, now))
         .collect();
@@ -117,6 +123,16 @@ pub fn compute(
         status.revision.clone_from(&children.course.running);
         status.rollback.clone_from(&children.course.rollback);
         let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
+        status.runner_image = runner_image(&children.revision);
+        status.url = children.service.as_ref().and_then(url);
+        let made_from = (children.course.running.as_deref() == Some(wanted)).then_some(&app.spec);
+        status.env = env::names(children.template(), made_from);
+        if let Some(runs) = &children.runs {
+            (status.replicas, status.updated_replicas) = (runs.active, runs.active);
+            status.cron_restart = Some(runs.status.clone());
+            status.failed_revision = None;
+            return status;
+        }
         let history = rollback::judge(
             app,
             History::of(previous),
@@ -126,11 +142,7 @@ pub fn compute(
         );
         (status.stable_revision, status.failed_revision) = (history.stable, history.failed);
         status.cron_restart = children.restarts.status.clone();
-        status.runner_image = runner_image(&children.revision);
         status.fill_cluster = children.filling.as_ref().and_then(|filling| filling.status.clone());
-        status.url = children.service.as_ref().and_then(url);
-        let made_from = (children.course.running.as_deref() == Some(wanted)).then_some(&app.spec);
-        status.env = env::names(&children.deployment, made_from);
     }
     status
 }

@@ -3,6 +3,7 @@ use mlua::LuaSerdeExt;
 use serde_json::json;
 
 use super::*;
+use crate::controller::desired::Pods as Workload;
 use crate::controller::desired::{Course, Detour, Stage};
 use crate::crd::RollbackByHand;
 
@@ -74,7 +75,7 @@ fn running_for(
         course,
         None,
         None,
-        deployment,
+        crate::controller::desired::Pods { deployment: Some(deployment), ..Default::default() },
         crate::controller::restarts::Restarts::default(),
     );
     compute(app, previous, Findings::Applied(&children), at(now))
@@ -472,8 +473,8 @@ fn there_is_no_way_back_for_the_first_rollout() {
 fn on_course(course: Course, deployment: Deployment) -> NodeAppStatus {
     let revision = serde_json::from_value(json!({"metadata": {"name": "cart-2"}, "revision": 2})).unwrap();
     let restarts = crate::controller::restarts::Restarts::default();
-    let children =
-        Children::new(ServiceAccount::default(), revision, course, None, None, deployment, restarts);
+    let pods = Workload { deployment: Some(deployment), ..Workload::default() };
+    let children = Children::new(ServiceAccount::default(), revision, course, None, None, pods, restarts);
     compute(&app(7), &NodeAppStatus::default(), Findings::Applied(&children), at(0))
 }
 

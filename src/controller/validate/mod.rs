@@ -117,10 +117,14 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let memory = memory::plan(&app.spec, &mut problems);
     let fill = instance::fill(&app.spec, &memory, &mut problems);
     let writable_paths = files::writable_paths(&app.spec, &mut problems);
-    let runner = runner::config(&name, &app.spec, port, &memory, &mut problems);
+    let mut runner = runner::config(&name, &app.spec, port, &memory, &mut problems);
     let listen_timeout = runner.readiness.listen_timeout.into();
     let rollout = rollout::policy(&app.spec, listen_timeout, &mut problems);
     let schedule = schedule::schedule(&app.spec, &runner, &mut problems);
+    if let Some(schedule) = schedule.as_ref().filter(|_| !runner.restart.autorestart) {
+        schedule::check_job(&name, &app.spec, schedule, &mut problems);
+        runner.restart.exit_when_done = true;
+    }
     runner::check_size(&runner, &mut problems);
     // A foreground deletion waits for the children.
     let owner = app
@@ -158,6 +162,12 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
 }
 
 impl ValidatedApp {
+    /// The schedule of an app that is run by it and ends by itself, where others serve
+    /// and are restarted by it.
+    pub fn job(&self) -> Option<&Schedule> {
+        self.schedule.as_ref().filter(|_| self.runner.restart.exit_when_done)
+    }
+
     /// The source as text that is the same for the same source.
     pub fn source_text(&self) -> String {
         let Sealed = self.sealed;
@@ -178,6 +188,10 @@ fn source(spec: &NodeAppSpec) -> Value {
         }
         if in_force.is_none() {
             fields.remove("envProfiles");
+        }
+        // When it runs is not in the template, that it ends is.
+        if spec.cron_restart.is_some() && spec.autorestart == Some(false) {
+            fields.insert("job".to_owned(), Value::Bool(true));
         }
     }
     source

@@ -67,6 +67,8 @@ pub(super) fn restart(spec: &NodeAppSpec, problems: &mut Problems) -> RestartPol
             problems,
         )
         .into(),
+        // Decided by who knows whether it is a job.
+        exit_when_done: false,
     }
 }
 

@@ -24,6 +24,11 @@ impl Schedule {
     pub fn next(&self, after: i64) -> Option<i64> {
         self.cron.next(after, &self.zone)
     }
+
+    /// The expression as a `CronJob` takes it.
+    pub fn for_kubernetes(&self) -> String {
+        self.cron.for_kubernetes().unwrap_or_else(|_| self.expression.clone())
+    }
 }
 
 impl std::fmt::Display for Schedule {
@@ -67,4 +72,46 @@ pub(super) fn schedule(
     let zone = Zone::parse(runner.log.time_zone.as_deref().unwrap_or("UTC0")).ok()?;
     let time_zone = spec.time_zone.clone().unwrap_or_else(|| UTC.to_owned());
     Some(Schedule { expression: expression.to_owned(), time_zone, cron, zone })
+}
+
+/// The longest name of a `CronJob`, whose Jobs have 11 characters more.
+const LONGEST_JOB_NAME: usize = 52;
+
+/// What makes no sense for an app that is a job.
+pub(super) fn check_job(name: &str, spec: &NodeAppSpec, schedule: &Schedule, problems: &mut Problems) {
+    let mut refuse = |field: &str, why: &str| {
+        problems.add(
+            field,
+            &format!(
+                "cronRestart with autorestart: false makes a job, {why}; leave it out, or autorestart: false"
+            ),
+        );
+    };
+    if spec.port.is_some() {
+        refuse("spec.port", "which serves nobody between its runs");
+    }
+    if spec.instances > 1 {
+        refuse("spec.instances", "which runs once at a time");
+    }
+    if spec.fill_cluster.is_some() {
+        refuse("spec.fillCluster", "which runs once at a time");
+    }
+    if spec.instance_index == Some(true) {
+        refuse("spec.instanceIndex", "which has no other instances");
+    }
+    if spec.rollout.is_some() {
+        refuse("spec.rollout", "whose next run simply is the new one");
+    }
+    if let Err(part) = schedule.cron.for_kubernetes() {
+        refuse("spec.cronRestart", &format!("whose schedule cannot have {part}"));
+    }
+    if name.len() > LONGEST_JOB_NAME {
+        problems.add(
+            "metadata.name",
+            &format!(
+                "cronRestart with autorestart: false makes a job, whose name has at most {LONGEST_JOB_NAME} \
+                 characters; take a shorter one"
+            ),
+        );
+    }
 }

@@ -204,7 +204,7 @@ impl Machine {
                 } else {
                     self.history.restarted(uptime)
                 };
-                let mut actions = vec![self.next(now, end, Ended::Restart(cause), verdict)];
+                let mut actions = self.next(now, end, Ended::Restart(cause), verdict);
                 if matches!(self.state, State::Errored { .. } | State::Resting(_))
                     && std::mem::take(&mut self.drain_next)
                 {
@@ -233,9 +233,8 @@ impl Machine {
 
     fn exit_code(&self, end: End, step: Step) -> u8 {
         match end {
-            End::Code(code) => u8::try_from(code & 0xff).unwrap_or(1),
             End::Signal(signal) if signal == self.kill_signal && !matches!(step, Step::Killed { .. }) => 0,
-            End::Signal(signal) => u8::try_from(128 + (signal & 0x7f)).unwrap_or(KILLED),
+            end => end.exit_code(),
         }
     }
 }

@@ -11,6 +11,16 @@ pub(crate) enum End {
     Signal(i32),
 }
 
+impl End {
+    /// What a runner ends with whose process has ended so.
+    pub(super) fn exit_code(self) -> u8 {
+        match self {
+            Self::Code(code) => u8::try_from(code & 0xff).unwrap_or(1),
+            Self::Signal(signal) => u8::try_from(128 + (signal & 0x7f)).unwrap_or(u8::MAX),
+        }
+    }
+}
+
 /// Why the runner restarts a process that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {

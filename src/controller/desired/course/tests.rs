@@ -49,7 +49,7 @@ impl Life {
         self.observed.jobs.extend(children.job.clone().map(Arc::new));
         self.observed.running.clone_from(&children.course.running);
         self.observed.rollback.clone_from(&children.course.rollback);
-        self.observed.deployment = Some(Arc::new(children.deployment.clone()));
+        self.observed.deployment = children.deployment.clone().map(Arc::new);
         children
     }
 
@@ -75,15 +75,15 @@ fn failed() -> Value {
     ]})
 }
 
-fn args(deployment: &Deployment) -> String {
-    let template = &deployment.spec.as_ref().unwrap().template;
+fn args(deployment: Option<&Deployment>) -> String {
+    let template = &deployment.unwrap().spec.as_ref().unwrap().template;
     let annotations = template.metadata.as_ref().unwrap().annotations.as_ref().unwrap();
     let config: Value = serde_json::from_str(&annotations["nodeapp.dev/runner-config"]).unwrap();
     config["launch"]["script"]["args"][0].as_str().unwrap().to_owned()
 }
 
 fn replicas_of(children: &Children<Prepared>) -> i32 {
-    children.deployment.spec.as_ref().unwrap().replicas.unwrap()
+    children.deployment.as_ref().unwrap().spec.as_ref().unwrap().replicas.unwrap()
 }
 
 fn stage_of<S>(children: &Children<S>) -> Option<&Stage> {
@@ -115,15 +115,15 @@ fn old_pods_run_on_and_are_scaled_while_the_job_runs() {
     let old = life.look(&app("1", &json!({})));
     let new = life.look(&migrating("2"));
     assert!(new.job.is_some());
-    assert_eq!(args(&new.deployment), "1");
+    assert_eq!(args(new.deployment.as_ref()), "1");
     assert_eq!(new.course.running, old.revision.metadata.name);
     let mut scaled = migrating("2");
     scaled.instances = 5;
     let more = life.look(&scaled);
-    assert_eq!((args(&more.deployment).as_str(), replicas_of(&more)), ("1", 5));
+    assert_eq!((args(more.deployment.as_ref()).as_str(), replicas_of(&more)), ("1", 5));
     life.jobs_are(&succeeded());
     let done = life.look(&scaled);
-    assert_eq!((args(&done.deployment).as_str(), stage_of(&done)), ("2", None));
+    assert_eq!((args(done.deployment.as_ref()).as_str(), stage_of(&done)), ("2", None));
     // Whoever clears old Jobs away causes no second run.
     life.observed.jobs.clear();
     assert!(life.look(&scaled).job.is_none());
@@ -139,7 +139,7 @@ fn a_failed_job_stops_the_rollout_and_only_another_spec_or_its_deletion_tries_ag
     let Some(Stage::Failed { job, message }) = stage_of(&stopped) else { panic!("{:?}", stopped.course) };
     assert_eq!(message, "it ended with exit code 3");
     let job = job.clone();
-    assert_eq!((args(&stopped.deployment).as_str(), stopped.job.is_none()), ("1", true));
+    assert_eq!((args(stopped.deployment.as_ref()).as_str(), stopped.job.is_none()), ("1", true));
 
     // Another image, another try; and so is another command for the same revision.
     let next = Life { observed: life.observed.clone() }.look(&migrating("3"));
@@ -150,7 +150,7 @@ fn a_failed_job_stops_the_rollout_and_only_another_spec_or_its_deletion_tries_ag
     assert_eq!(again.revision.metadata.name, stopped.revision.metadata.name, "no other revision");
     // Without a job there is nothing to wait for.
     let without = Life { observed: life.observed.clone() }.look(&app("2", &json!({})));
-    assert_eq!((args(&without.deployment).as_str(), without.course.detour), ("2", None));
+    assert_eq!((args(without.deployment.as_ref()).as_str(), without.course.detour), ("2", None));
     life.observed.jobs.clear();
     assert!(life.look(&migrating("2")).job.is_some(), "its deletion is another try");
 }
@@ -198,7 +198,7 @@ fn a_paused_rollout_and_a_stopped_app_start_no_job() {
         let waits = life.look(&app("2", &change));
         assert_eq!(stage_of(&waits), Some(&expected));
         assert!(waits.job.is_none());
-        assert_eq!(args(&waits.deployment), "1");
+        assert_eq!(args(waits.deployment.as_ref()), "1");
         assert!(life.look(&app("2", &before(&["m"]))).job.is_some());
     }
 }
@@ -213,7 +213,7 @@ fn an_app_that_was_stopped_comes_back_with_its_new_revision_only() {
     assert_eq!(replicas_of(&started), 0, "the old one was stopped on purpose");
     life.jobs_are(&succeeded());
     let up = life.look(&migrating("2"));
-    assert_eq!((replicas_of(&up), args(&up.deployment).as_str()), (2, "2"));
+    assert_eq!((replicas_of(&up), args(up.deployment.as_ref()).as_str()), (2, "2"));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn neither_a_rollback_nor_another_before_runs_a_job() {
     life.look(&migrating("2"));
     let back = life.look(&migrating("1"));
     assert!(back.job.is_none());
-    assert_eq!((args(&back.deployment).as_str(), back.course.detour), ("1", None));
+    assert_eq!((args(back.deployment.as_ref()).as_str(), back.course.detour), ("1", None));
     let forth = life.look(&migrating("2"));
     assert!(forth.job.is_none());
     let other = life.look(&app("2", &before(&["something", "else"])));
@@ -274,19 +274,23 @@ fn a_revision_that_is_asked_for_by_hand_runs_until_the_spec_changes() {
     let asks = json!({"rollback": first});
     let back = life.look(&app("2", &asks));
     assert_eq!(back.course.detour, Some(Detour::ByHand));
-    assert_eq!((args(&back.deployment), back.course.running), ("1".to_owned(), Some(first.clone())));
+    assert_eq!((args(back.deployment.as_ref()), back.course.running), ("1".to_owned(), Some(first.clone())));
     assert_eq!(back.course.rollback, Some(RollbackByHand { to: first.clone(), from: second.clone() }));
     assert_eq!(life.look(&app("2", &asks)).course.detour, Some(Detour::ByHand), "and stays");
 
     let third = life.look(&app("3", &asks));
-    assert_eq!((args(&third.deployment).as_str(), third.course.detour), ("3", None), "a forgotten pin");
+    assert_eq!(
+        (args(third.deployment.as_ref()).as_str(), third.course.detour),
+        ("3", None),
+        "a forgotten pin"
+    );
     let from = |children: &Children<Prepared>| children.course.rollback.clone().unwrap().from;
     assert_eq!(from(&life.look(&app("3", &asks))), second);
     // Another value is another order.
     let again = life.look(&app("3", &json!({"rollback": second})));
-    assert_eq!((args(&again.deployment).as_str(), again.course.detour), ("2", Some(Detour::ByHand)));
+    assert_eq!((args(again.deployment.as_ref()).as_str(), again.course.detour), ("2", Some(Detour::ByHand)));
     let freed = life.look(&app("3", &json!({})));
-    assert_eq!((args(&freed.deployment).as_str(), freed.course.rollback), ("3", None));
+    assert_eq!((args(freed.deployment.as_ref()).as_str(), freed.course.rollback), ("3", None));
 }
 
 #[test]
@@ -295,7 +299,7 @@ fn a_revision_that_there_is_not_is_named_with_those_there_are() {
     let first = life.look(&app("1", &json!({}))).revision.name_any();
     let second = life.look(&app("2", &json!({}))).revision.name_any();
     let lost = life.look(&app("2", &json!({"rollback": "cart-gone"})));
-    assert_eq!((args(&lost.deployment).as_str(), &lost.course.detour), ("2", &None));
+    assert_eq!((args(lost.deployment.as_ref()).as_str(), &lost.course.detour), ("2", &None));
     assert_eq!(lost.course.unknown, Some(vec![second.clone(), first.clone()]));
     // One that never passed its job has never run.
     let third = life.look(&migrating("3")).revision.name_any();
@@ -314,7 +318,7 @@ fn a_failed_rollout_runs_the_last_good_template_until_the_spec_changes() {
     assert_eq!(stays.course.running.as_ref(), Some(&bad), "nobody asked for a rollback");
     let back = life.look(&app("b", &asks));
     assert_eq!((back.course.running.as_ref(), back.course.detour), (Some(&good), Some(Detour::Failed)));
-    assert_eq!(args(&back.deployment), "a");
+    assert_eq!(args(back.deployment.as_ref()), "a");
     assert_eq!(back.revision.name_any(), bad, "the revision that the spec asks for stays in the history");
     let next = life.look(&app("c", &asks));
     assert_eq!(next.course.running, next.revision.metadata.name, "another spec gets its chance");
@@ -328,5 +332,5 @@ fn what_runs_is_kept_even_if_its_revision_was_deleted() {
     let first = life.look(&app("1", &json!({}))).revision.name_any();
     life.observed.revisions.clear();
     let waits = life.look(&migrating("2"));
-    assert_eq!((args(&waits.deployment).as_str(), waits.course.running), ("1", Some(first)));
+    assert_eq!((args(waits.deployment.as_ref()).as_str(), waits.course.running), ("1", Some(first)));
 }

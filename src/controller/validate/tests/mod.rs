@@ -243,7 +243,9 @@ proptest! {
         if let Ok(valid) = validate(&app(&spec)) {
             let settings = crate::controller::desired::Settings { runner_image: "r".into() };
             let children = crate::controller::desired::desired(&valid, &crate::controller::observe::Observed::default(), &settings);
-            let grace = children.deployment.spec.unwrap().template.spec.unwrap().termination_grace_period_seconds;
+            let job = children.cron_job.map(|job| job.spec.unwrap().job_template.spec.unwrap().template);
+            let template = job.or(children.deployment.map(|deployment| deployment.spec.unwrap().template));
+            let grace = template.unwrap().spec.unwrap().termination_grace_period_seconds;
             prop_assert!(grace.unwrap() >= 2);
         }
     }
