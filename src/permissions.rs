@@ -70,6 +70,14 @@ pub const TABLE: &[Permission] = &[
         unproved: &[],
     },
     Permission {
+        group: "autoscaling",
+        resource: "horizontalpodautoscalers",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "it makes the number of instances follow the load; one of someone else that would scale an \
+              app's Deployment is told",
+        unproved: &[],
+    },
+    Permission {
         group: "batch",
         resource: "jobs",
         verbs: &["create", "delete", "get", "list", "patch", "watch"],

@@ -124,7 +124,13 @@ fn spec_schema() -> Value {
 #[test]
 fn every_node_app_shown_to_people_is_valid() {
     let shown = node_apps();
-    for must in ["examples/nodeapp.yaml", "examples/nodeapp-full.yaml", "README.md", "NOTES.txt"] {
+    for must in [
+        "examples/nodeapp.yaml",
+        "examples/nodeapp-full.yaml",
+        "examples/nodeapp-autoscaling.yaml",
+        "README.md",
+        "NOTES.txt",
+    ] {
         assert!(shown.iter().any(|(place, _)| place.contains(must)), "no NodeApp found in {must}");
     }
     for (place, mut object) in shown {

@@ -31,8 +31,17 @@ fn render(app: &str) -> Result<String> {
     app.metadata.uid = Some("0b6f5a0e-8d2c-4a43-9a35-3e1f6f1a2b3c".to_owned());
     let valid = validate(&app).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let settings = Settings { runner_image: "registry.example/nodeapp-runner:9.9.9".to_owned() };
-    let Children { service_account, revision, service, disruption_budget, deployment, job, cron_job, .. } =
-        desired(&valid, &Observed::default(), &settings);
+    let Children {
+        service_account,
+        revision,
+        service,
+        disruption_budget,
+        deployment,
+        job,
+        cron_job,
+        autoscaler,
+        ..
+    } = desired(&valid, &Observed::default(), &settings);
     let documents = [
         Some(yaml(&service_account)?),
         Some(yaml(&revision)?),
@@ -41,6 +50,7 @@ fn render(app: &str) -> Result<String> {
         job.as_ref().map(yaml).transpose()?,
         deployment.as_ref().map(yaml).transpose()?,
         cron_job.as_ref().map(yaml).transpose()?,
+        autoscaler.as_ref().map(yaml).transpose()?,
     ];
     Ok(documents.into_iter().flatten().collect::<Vec<_>>().join("---\n"))
 }
@@ -70,6 +80,11 @@ fn a_minimal_app() -> Result<()> {
 #[test]
 fn an_app_with_every_field() -> Result<()> {
     compare("full")
+}
+
+#[test]
+fn an_app_whose_number_of_instances_follows_the_load() -> Result<()> {
+    compare("autoscaled")
 }
 
 #[test]

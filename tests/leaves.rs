@@ -144,6 +144,32 @@ fn top_level() -> Vec<Row> {
     ]
 }
 
+fn autoscaling() -> Vec<Row> {
+    let policy = json!({"type": "Pods", "value": 1, "periodSeconds": 15});
+    let rules = json!({"policies": [policy]});
+    let behavior = json!({"scaleUp": rules, "scaleDown": rules});
+    let around = json!({"autoscaling": {"maxInstances": 4, "cpu": "70%", "behavior": behavior}});
+    let mut rows = vec![
+        within("autoscaling.minInstances", around.clone(), json!(1), json!(2)),
+        within("autoscaling.maxInstances", around.clone(), json!(4), json!(5)),
+        within("autoscaling.cpu", around.clone(), json!("70%"), json!("80%")),
+        within("autoscaling.memory", around.clone(), json!("70%"), json!("70M")),
+    ];
+    for direction in ["scaleUp", "scaleDown"] {
+        for (field, values) in [
+            ("stabilizationWindowSeconds", [json!(1), json!(2)]),
+            ("selectPolicy", [json!("Min"), json!("Disabled")]),
+            ("policies[].type", [json!("Pods"), json!("Percent")]),
+            ("policies[].value", [json!(1), json!(2)]),
+            ("policies[].periodSeconds", [json!(15), json!(16)]),
+        ] {
+            let leaf: &'static str = format!("autoscaling.behavior.{direction}.{field}").leak();
+            rows.push(Row { leaf, around: around.clone(), values });
+        }
+    }
+    rows
+}
+
 fn logs() -> Vec<Row> {
     vec![
         row("logDateFormat", json!("HH"), json!("mm")),
@@ -274,10 +300,10 @@ fn children(row: &Row, value: &Value) -> String {
     let history = History { stable: good.metadata.name.clone(), failed };
     let observed =
         Observed { revisions: vec![Arc::new(good)], history, nodes: nodes(), ..Observed::default() };
-    let Children { service_account, service, disruption_budget, deployment, cron_job, restarts, job, .. } =
-        made(row, &spec, &observed);
-    let children = (service_account, service, disruption_budget, deployment, cron_job, restarts.status, job);
-    serde_json::to_string(&children).unwrap()
+    let children = made(row, &spec, &observed);
+    let pods = (children.deployment, children.cron_job, children.autoscaler);
+    let around = (children.service_account, children.service, children.disruption_budget);
+    serde_json::to_string(&(around, pods, children.restarts.status, children.job)).unwrap()
 }
 
 /// A node for those that fill it.
@@ -302,7 +328,8 @@ fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {
 
 #[test]
 fn every_field_changes_what_is_made() {
-    let rows: Vec<Row> = [top_level(), logs(), env(), probes()].into_iter().flatten().collect();
+    let rows: Vec<Row> =
+        [top_level(), autoscaling(), logs(), env(), probes()].into_iter().flatten().collect();
     for row in &rows {
         let [one, other] = &row.values;
         assert_ne!(children(row, one), children(row, other), "{} has no effect", row.leaf);

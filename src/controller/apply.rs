@@ -2,7 +2,7 @@
 //! not as it should be, and never what belongs to someone else.
 
 use http::Request;
-use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope, Resource as _};
@@ -21,6 +21,7 @@ use super::names::{DELETION_COST_ANNOTATION, INSTANCE_GATE, INSTANCE_LABEL, MANA
 use super::numbering::Gift;
 use super::observe::Observed;
 use super::pods::AppPod;
+use super::replicas::{self, Autoscaled, Hold};
 use super::ssa::{self, Part};
 
 /// Writes the children of one app.
@@ -89,6 +90,7 @@ impl<'a> Writer<'a> {
     pub async fn apply(
         &mut self,
         children: Children<Prepared>,
+        autoscaled: Option<Autoscaled>,
         observed: &Observed,
     ) -> Result<Children<Applied>, Error> {
         let Children {
@@ -104,6 +106,8 @@ impl<'a> Writer<'a> {
             runs,
             restarts,
             filling,
+            autoscaler,
+            rivals,
             stage: _,
         } = children;
         let known = observed
@@ -129,12 +133,79 @@ impl<'a> Writer<'a> {
             self.delete(unwanted).await?;
         }
         let cron_job = self.optional(cron_job, observed.cron_job.as_deref()).await?;
-        let deployment = self.optional(deployment, live).await?;
+        // An autoscaler goes before the operator decides the number, and comes after it has
+        // let go of it: two would set it in turn.
+        if autoscaler.is_none() {
+            self.optional(None, observed.autoscaler.as_deref()).await?;
+        }
+        let deployment = match deployment {
+            Some(deployment) => Some(self.deployment(deployment, autoscaled, observed).await?),
+            None => None,
+        };
+        let autoscaler = match autoscaler {
+            Some(autoscaler) => Some(self.one(autoscaler, observed.autoscaler.as_deref()).await?),
+            None => None,
+        };
         let pods = Pods { deployment, cron_job, runs };
         self.forget_history(&revision, course.running.as_deref(), observed).await?;
         let applied =
             Children::new(service_account, revision, course, service, disruption_budget, pods, restarts);
-        Ok(Children { filling, ..applied })
+        Ok(Children { filling, autoscaler, rivals, ..applied })
+    }
+
+    /// The Deployment, whoever decides its number.
+    async fn deployment(
+        &mut self,
+        desired: Deployment,
+        autoscaled: Option<Autoscaled>,
+        observed: &Observed,
+    ) -> Result<Deployment, Error> {
+        // An app that is held back before its first rollout has no pods, autoscaled or not.
+        let number_is_ours = desired.spec.as_ref().is_some_and(|spec| spec.replicas.is_some());
+        if let Some(autoscaled) = autoscaled.filter(|_| !number_is_ours) {
+            return self.autoscaled(desired, autoscaled, observed).await;
+        }
+        let deployment = self.one(desired, observed.deployment.as_deref()).await?;
+        match replicas::forget(&deployment) {
+            Some(hold) => self.hold(hold, &deployment).await,
+            None => Ok(deployment),
+        }
+    }
+
+    /// The Deployment of an app whose number is not ours.
+    async fn autoscaled(
+        &mut self,
+        desired: Deployment,
+        autoscaled: Autoscaled,
+        observed: &Observed,
+    ) -> Result<Deployment, Error> {
+        let mut deployment = match observed.deployment.as_deref() {
+            Some(live) => live.clone(),
+            None => {
+                let mut first = desired.clone();
+                first.spec.get_or_insert_default().replicas = Some(autoscaled.first(observed.wanted_before));
+                self.one(first, None).await?
+            }
+        };
+        if let Some(hold) = replicas::handover(&desired, &deployment) {
+            deployment = self.hold(hold, &deployment).await?;
+        }
+        deployment = self.one(desired, Some(&deployment)).await?;
+        if let Some(hold) = autoscaled.hold(&deployment, observed.wanted_before) {
+            let managed = deployment.metadata.managed_fields.as_deref().unwrap_or_default();
+            let scaled_to = Some(replicas::replicas(&deployment));
+            let culprit = compare::changed_since_ours(managed, scaled_to).map(str::to_owned);
+            deployment = self.hold(hold, &deployment).await?;
+            if culprit.is_some() {
+                self.repaired(&deployment, culprit);
+            }
+        }
+        Ok(deployment)
+    }
+
+    /// Applies what the second field manager holds.
+    async fn hold(&mut self, hold: Hold, live: &Deployment) -> Result<Deployment, Error> {
+        self.patch_as(Part::Replicas, live, &hold.body(live), Action::Apply).await
     }
 
     async fn one<K: Child>(&mut self, desired: K, live: Option<&K>) -> Result<K, Error> {
@@ -153,7 +224,10 @@ impl<'a> Writer<'a> {
         // Only this very object: not one of the same name made meanwhile.
         body["metadata"]["uid"] = json!(live.metadata().uid);
         let applied = self.patch(&desired, &body, Action::Apply).await?;
-        if let Some(culprit) = compare::changed_since_ours(managed) {
+        let (number, now) = (&body["spec"]["replicas"], &as_it_is["spec"]["replicas"]);
+        let wrong = now.as_i64().filter(|_| !number.is_null() && number != now);
+        let scaled_to = wrong.and_then(|number| i32::try_from(number).ok());
+        if let Some(culprit) = compare::changed_since_ours(managed, scaled_to) {
             self.repaired(&applied, Some(culprit.to_owned()));
         }
         Ok(applied)
@@ -190,10 +264,20 @@ impl<'a> Writer<'a> {
     }
 
     async fn patch<K: Child>(&mut self, desired: &K, body: &Value, action: Action) -> Result<K, Error> {
+        self.patch_as(Part::Object, desired, body, action).await
+    }
+
+    async fn patch_as<K: Child>(
+        &mut self,
+        part: Part,
+        desired: &K,
+        body: &Value,
+        action: Action,
+    ) -> Result<K, Error> {
         let name = desired.metadata().name.clone().unwrap_or_default();
         let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
         self.writes += 1;
-        let applied = ssa::apply(self.client, &api, &name, Part::Object, body).await;
+        let applied = ssa::apply(self.client, &api, &name, part, body).await;
         applied.map_err(|source| Error { action, kind: K::KIND, name, source })
     }
 

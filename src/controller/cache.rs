@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
@@ -15,7 +16,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use super::compare;
-use super::names::APP_LABEL;
+use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER};
 
 /// Namespace and name of an app.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,6 +175,31 @@ pub fn slim_job(job: &mut Job) {
     }
 }
 
+/// The same for an autoscaler. All of a cluster are watched, since one of someone
+/// else may scale a Deployment of ours: of such a one only that is kept, and it
+/// stands under the app whose Deployment it would be. The status is dropped, and
+/// the version that changes with it every few seconds.
+pub fn slim_autoscaler(autoscaler: &mut HorizontalPodAutoscaler) {
+    slim(autoscaler);
+    autoscaler.status = None;
+    let meta = autoscaler.meta_mut();
+    meta.resource_version = None;
+    if let Some(managed) = &mut meta.managed_fields {
+        managed.retain(|entry| entry.subresource.is_none());
+    }
+    let labels = meta.labels.get_or_insert_default();
+    if labels.get(MANAGED_BY_LABEL).is_some_and(|by| by == MANAGER) {
+        return;
+    }
+    labels.clear();
+    meta.annotations = None;
+    meta.managed_fields = None;
+    let target = autoscaler.spec.take().map(|spec| spec.scale_target_ref);
+    if let Some(target) = target.filter(|target| target.kind == "Deployment") {
+        autoscaler.labels_mut().insert(APP_LABEL.to_owned(), target.name);
+    }
+}
+
 /// The same for a revision, whose data as a tree would take several times the
 /// memory of its text; [`data`] makes it a tree again.
 pub fn slim_revision(revision: &mut ControllerRevision) {
@@ -260,6 +286,34 @@ mod tests {
             assert_eq!(expanded(&kept), whole);
         }
         assert_eq!(expanded(&ControllerRevision::default()), ControllerRevision::default());
+    }
+
+    fn autoscaler(labels: &Value, target: &Value) -> HorizontalPodAutoscaler {
+        let whole = json!({
+            "metadata": {"name": "x", "namespace": "shop", "labels": labels, "resourceVersion": "1"},
+            "spec": {"maxReplicas": 3, "scaleTargetRef": target},
+            "status": {"desiredReplicas": 2, "currentMetrics": [], "conditions": []},
+        });
+        serde_json::from_value(whole).unwrap()
+    }
+
+    #[test]
+    fn an_autoscaler_of_someone_else_concerns_the_app_whose_deployment_it_scales() {
+        let cache = Cache::default();
+        let seen = |labels: &Value, target: &Value| {
+            let mut autoscaler = autoscaler(labels, target);
+            slim_autoscaler(&mut autoscaler);
+            cache.take(Event::Apply(autoscaler))
+        };
+        let deployment = json!({"kind": "Deployment", "name": "web"});
+        assert_eq!(seen(&json!({"nodeapp.dev/app": "lie"}), &deployment), HashSet::from([key("web")]));
+        let app = json!({"kind": "NodeApp", "name": "web"});
+        assert_eq!(seen(&json!({}), &app), HashSet::from([key("web")]), "it lets go of web");
+        assert!(cache.of(&key("web")).is_empty());
+        let ours = json!({"nodeapp.dev/app": "api", "app.kubernetes.io/managed-by": "nodeapp-operator"});
+        assert_eq!(seen(&ours, &deployment), HashSet::from([key("api")]));
+        assert!(cache.of(&key("api"))[0].spec.is_some(), "ours is compared with what it should be");
+        assert!(cache.of(&key("api"))[0].status.is_none());
     }
 
     #[test]

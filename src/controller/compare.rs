@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use serde_json::{Map, Value};
 
-use super::names::MANAGER;
+use super::names::{MANAGER, REPLICAS_MANAGER};
 use crate::crd::notation::quantity_nanos;
 
 /// Whether applying `desired` would leave `live` as it is.
@@ -38,12 +38,33 @@ pub fn is_ours(entry: &ManagedFieldsEntry) -> bool {
         && entry.subresource.is_none()
 }
 
+/// Whether what we applied says the number of pods.
+pub fn holds_replicas(managed: &[ManagedFieldsEntry]) -> bool {
+    let ours = managed.iter().find(|entry| is_ours(entry)).and_then(|entry| entry.fields_v1.as_ref());
+    ours.and_then(unpacked).is_some_and(|fields| !fields["f:spec"]["f:replicas"].is_null())
+}
+
 /// Who has changed the object since we did, if anyone but Kubernetes itself has.
-/// Times are those of the API server, in whole seconds.
-pub fn changed_since_ours(entries: &[ManagedFieldsEntry]) -> Option<&str> {
+/// Times are those of the API server, in whole seconds. `scaled_to`: the number of
+/// pods, where it is ours and not what we said. Then a write by `/scale` is to blame, if
+/// there is one; the API server notes no time of it, but ours would have taken its
+/// place. One by Kubernetes itself is an autoscaler's. Of a write of 0 it notes nothing
+/// at all: then nobody has the number, since it was taken from us.
+pub fn changed_since_ours(entries: &[ManagedFieldsEntry], scaled_to: Option<i32>) -> Option<&str> {
+    if scaled_to.is_some() {
+        let by_scale = |entry: &&ManagedFieldsEntry| entry.subresource.as_deref() == Some("scale");
+        if let Some(entry) = entries.iter().find(by_scale) {
+            return entry.manager.as_deref().map(|by| if by == CONTROLLERS { AN_AUTOSCALER } else { by });
+        }
+        let held = entries.iter().any(|entry| entry.manager.as_deref() == Some(REPLICAS_MANAGER));
+        if scaled_to == Some(0) && !held && !holds_replicas(entries) {
+            return Some(SCALED_TO_NONE);
+        }
+    }
     let ours = entries.iter().filter(|entry| is_ours(entry)).filter_map(|entry| entry.time.as_ref()).max()?;
     let others = entries.iter().filter(|entry| {
-        entry.manager.as_deref().is_some_and(|manager| manager != MANAGER && manager != CONTROLLERS)
+        let manager = entry.manager.as_deref();
+        manager.is_some_and(|by| !matches!(by, MANAGER | REPLICAS_MANAGER | CONTROLLERS))
             && entry.subresource.is_none()
     });
     let latest = others.max_by_key(|entry| entry.time.clone())?;
@@ -51,6 +72,10 @@ pub fn changed_since_ours(entries: &[ManagedFieldsEntry]) -> Option<&str> {
     latest.manager.as_deref()
 }
 
+/// What is to blame where Kubernetes' own controllers scale.
+const AN_AUTOSCALER: &str = "a HorizontalPodAutoscaler";
+/// What is to blame where nothing is known but the number.
+const SCALED_TO_NONE: &str = "someone who scaled it to 0";
 /// Field manager of Kubernetes' own controllers.
 const CONTROLLERS: &str = "kube-controller-manager";
 
@@ -74,11 +99,11 @@ fn covers(field: &str, desired: &Value, live: &Value) -> bool {
 /// Objects that the API server replaces as a whole and does not complete: what
 /// someone adds changes what we said, as another label in a selector does.
 fn is_atomic(field: &str) -> bool {
-    matches!(field, "selector" | "secretKeyRef" | "configMapKeyRef")
+    matches!(field, "selector" | "secretKeyRef" | "configMapKeyRef" | "scaleTargetRef")
 }
 
 fn is_quantity(field: &str) -> bool {
-    matches!(field, "quantity" | "sizeLimit" | "divisor")
+    matches!(field, "quantity" | "sizeLimit" | "divisor" | "averageValue")
 }
 
 fn same_quantity(one: &str, other: &str) -> bool {
@@ -245,7 +270,7 @@ mod tests {
             time: Some(Time(Timestamp::from_second(seconds).unwrap())),
             ..ManagedFieldsEntry::default()
         };
-        let culprit = |managed: &[ManagedFieldsEntry]| changed_since_ours(managed).map(str::to_owned);
+        let culprit = |managed: &[ManagedFieldsEntry]| changed_since_ours(managed, None).map(str::to_owned);
         let (ours, before, after) =
             (entry(MANAGER, 10), entry("kubectl-create", 9), entry("kubectl-edit", 10));
         assert_eq!(culprit(&[before.clone(), ours.clone()]), None);
@@ -254,6 +279,31 @@ mod tests {
         let status = ManagedFieldsEntry { subresource: Some("status".into()), ..entry("kubelet", 11) };
         assert_eq!(culprit(&[ours, status]), None);
         assert_eq!(culprit(&[entry("kubectl-edit", 10)]), None, "never ours");
+    }
+
+    #[test]
+    fn who_scaled_a_deployment_is_known_though_the_api_server_notes_no_time_of_it() {
+        let entry = |manager: &str, operation: &str, subresource: Option<&str>| ManagedFieldsEntry {
+            manager: Some(manager.to_owned()),
+            operation: Some(operation.to_owned()),
+            subresource: subresource.map(str::to_owned),
+            time: subresource.is_none().then(|| Time(Timestamp::from_second(10).unwrap())),
+            ..ManagedFieldsEntry::default()
+        };
+        let ours = entry(MANAGER, "Apply", None);
+        for (manager, culprit) in [("kubectl", "kubectl"), (CONTROLLERS, AN_AUTOSCALER)] {
+            let managed = [ours.clone(), entry(manager, "Update", Some("scale"))];
+            assert_eq!(changed_since_ours(&managed, Some(7)), Some(culprit));
+            assert_eq!(changed_since_ours(&managed, None), None, "the number is not what was changed");
+        }
+        let held = entry(REPLICAS_MANAGER, "Apply", None);
+        assert_eq!(changed_since_ours(&[ours.clone(), held.clone()], Some(7)), None, "that is us");
+        // Of a scale to 0 the API server notes nothing.
+        assert_eq!(changed_since_ours(&[ours.clone()], Some(0)), Some(SCALED_TO_NONE));
+        assert_eq!(changed_since_ours(&[ours.clone(), held], Some(0)), None, "that is us");
+        let fields = Some(FieldsV1(json!({"f:spec": {"f:replicas": {}}})));
+        let holds = ManagedFieldsEntry { fields_v1: fields, ..ours };
+        assert_eq!(changed_since_ours(&[holds], Some(0)), None, "that is us");
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod numbering;
 pub mod observe;
 pub mod outcome;
 pub mod pods;
+pub mod replicas;
 mod report;
 pub mod restarts;
 pub mod runs;
@@ -48,6 +49,7 @@ use context::Context;
 use error::{Class, Error};
 use observe::{Observed, Owner};
 use outcome::{Done, Outcome};
+use replicas::Autoscaled;
 use status::Findings;
 use validate::ValidatedApp;
 
@@ -217,7 +219,7 @@ async fn carry_out(
         let revision = children.revision.name_any();
         let job = children.job.as_ref().map(ResourceExt::name_any);
         let mut writer = Writer::new(&context.client, &valid.namespace);
-        let applied = Box::pin(writer.apply(children, &observed)).await;
+        let applied = Box::pin(writer.apply(children, Autoscaled::of(valid), &observed)).await;
         context.metrics.wrote_children(writer.writes());
         match applied {
             Ok(applied) => {

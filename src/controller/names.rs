@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 
 /// Field manager of every write.
 pub const MANAGER: &str = "nodeapp-operator";
+/// Field manager that holds the number of pods of an autoscaled app where the
+/// autoscaler does not: at a hand-over and at a stop.
+pub const REPLICAS_MANAGER: &str = "nodeapp-operator-replicas";
 /// Label with the name of the app; the only one in selectors, which can never change.
 pub const APP_LABEL: &str = "nodeapp.dev/app";
 /// Label that all children have, by which they are watched.
@@ -27,6 +30,8 @@ pub const BEFORE_ANNOTATION: &str = "nodeapp.dev/before-rollout";
 /// On a `NodeApp`, and from there on its revisions: why it was changed. Known from
 /// Deployments.
 pub const CHANGE_CAUSE_ANNOTATION: &str = "kubernetes.io/change-cause";
+/// On the Deployment of a stopped app with autoscaling: the number to which it comes back.
+pub const BEFORE_STOP_ANNOTATION: &str = "nodeapp.dev/instancesBeforeStop";
 /// Tells `kubectl logs` and `kubectl exec` which container is meant.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 /// Label by which the Deployment tells the pods of its templates apart.

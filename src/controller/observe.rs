@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -42,6 +43,8 @@ pub struct Caches {
     pub cron_jobs: Cache<CronJob>,
     /// Pods, which are the Deployment's children and not ours.
     pub pods: Cache<AppPod>,
+    /// Autoscalers, those of others too: by the Deployment that they scale.
+    pub autoscalers: Cache<HorizontalPodAutoscaler>,
 }
 
 impl Caches {
@@ -79,6 +82,12 @@ pub struct Observed {
     pub running: Option<String>,
     /// The rollback by hand that is known of.
     pub rollback: Option<RollbackByHand>,
+    /// Autoscaler.
+    pub autoscaler: Option<Arc<HorizontalPodAutoscaler>>,
+    /// Names of autoscalers of others that scale the Deployment.
+    pub rivals: Vec<String>,
+    /// Instances that were wanted last.
+    pub wanted_before: i32,
     /// How rollouts went.
     pub history: History,
     /// When this was.
@@ -148,6 +157,9 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
         running: running(deployment.as_deref(), status),
         deployment,
         rollback: status.rollback.clone(),
+        autoscaler: sort_out(named(&caches.autoscalers, owner), owner, &mut taken),
+        rivals: rivals(caches, owner),
+        wanted_before: status.desired_replicas,
         history: History::of(status),
         now: Timestamp::now(),
         schedule: status.cron_restart.clone(),
@@ -186,6 +198,7 @@ pub async fn live(
     known.disruption_budget = sort_out(get(client, owner, name).await?, owner, &mut taken);
     known.deployment = sort_out(get(client, owner, name).await?, owner, &mut taken);
     known.cron_job = sort_out(get(client, owner, name).await?, owner, &mut taken);
+    known.autoscaler = sort_out(get(client, owner, name).await?, owner, &mut taken);
     let revision = sort_out(get::<ControllerRevision>(client, owner, revision).await?, owner, &mut taken);
     if let Some(revision) = revision {
         known.revisions.retain(|known| known.metadata.name != revision.metadata.name);
@@ -198,6 +211,12 @@ pub async fn live(
     }
     known.taken = taken;
     Ok(known)
+}
+
+fn rivals(caches: &Caches, owner: Owner<'_>) -> Vec<String> {
+    let autoscalers = caches.autoscalers.of(owner.key);
+    let others = autoscalers.iter().filter(|autoscaler| holder(autoscaler.meta(), owner).is_some());
+    others.filter_map(|autoscaler| autoscaler.meta().name.clone()).collect()
 }
 
 fn named<K: Resource + PartialEq>(cache: &Cache<K>, owner: Owner<'_>) -> Option<Arc<K>> {

@@ -10,15 +10,27 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::names::MANAGER;
+use super::names::{MANAGER, REPLICAS_MANAGER};
 
 /// What is written: an object, or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The object without its status.
     Object,
+    /// The number of a Deployment's pods, where it is not part of the object: under a name
+    /// of its own.
+    Replicas,
     /// The status alone.
     Status,
+}
+
+impl Part {
+    const fn manager(self) -> &'static str {
+        match self {
+            Self::Object | Self::Status => MANAGER,
+            Self::Replicas => REPLICAS_MANAGER,
+        }
+    }
 }
 
 /// Applies an object under the operator's name, and takes over what others have set.
@@ -36,7 +48,7 @@ where
     K: Resource + Clone + Debug + DeserializeOwned,
     B: Serialize + Debug,
 {
-    let params = PatchParams::apply(MANAGER).force();
+    let params = PatchParams::apply(part.manager()).force();
     client.request(request(api.resource_url(), name, part, &params, body)?).await
 }
 
@@ -53,7 +65,7 @@ pub fn request<B: Serialize + Debug>(
 ) -> Result<http::Request<Vec<u8>>, kube::Error> {
     let request = Request::new(url);
     let request = match part {
-        Part::Object => request.patch(name, params, &Patch::Apply(body)),
+        Part::Object | Part::Replicas => request.patch(name, params, &Patch::Apply(body)),
         Part::Status => request.patch_subresource("status", name, params, &Patch::Apply(body)),
     };
     Ok(request.map_err(kube::Error::BuildRequest)?.map(escaped))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::apply::Child;
-use super::cache::{AppKey, Cache, slim, slim_app, slim_job, slim_revision};
+use super::cache::{AppKey, Cache, slim, slim_app, slim_autoscaler, slim_job, slim_revision};
 use super::context::Context;
 use super::pods::{AppPod, slim_pod};
 use super::watching::{WatchBackoff, note};
@@ -32,7 +33,7 @@ use super::{Guarded, capacity, names, reconcile, retry, scopes};
 use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
-pub const WATCHED: [&str; 9] = [
+pub const WATCHED: [&str; 10] = [
     "NodeApp",
     "ServiceAccount",
     "ControllerRevision",
@@ -42,6 +43,7 @@ pub const WATCHED: [&str; 9] = [
     "Deployment",
     "CronJob",
     "Pod",
+    "HorizontalPodAutoscaler",
 ];
 
 /// Reconciles at a time.
@@ -158,33 +160,39 @@ fn watch_children(
     touched: &mpsc::UnboundedSender<AppKey>,
     tasks: &mut JoinSet<()>,
 ) -> Vec<watch::Receiver<bool>> {
+    let ours = || watcher::Config::default().labels(&names::managed_selector());
+    let all = watcher::Config::default;
     vec![
-        watch_kind::<ServiceAccount>(
-            context,
-            |context| &context.caches.service_accounts,
-            slim,
-            touched,
-            tasks,
-        ),
+        watch_kind::<ServiceAccount>(context, ours(), |it| &it.caches.service_accounts, slim, touched, tasks),
         watch_kind::<ControllerRevision>(
             context,
-            |context| &context.caches.revisions,
+            ours(),
+            |it| &it.caches.revisions,
             slim_revision,
             touched,
             tasks,
         ),
-        watch_kind::<Service>(context, |context| &context.caches.services, slim, touched, tasks),
+        watch_kind::<Service>(context, ours(), |it| &it.caches.services, slim, touched, tasks),
         watch_kind::<PodDisruptionBudget>(
             context,
-            |context| &context.caches.disruption_budgets,
+            ours(),
+            |it| &it.caches.disruption_budgets,
             slim,
             touched,
             tasks,
         ),
-        watch_kind::<Deployment>(context, |context| &context.caches.deployments, slim, touched, tasks),
-        watch_kind::<CronJob>(context, |context| &context.caches.cron_jobs, slim, touched, tasks),
-        watch_kind::<Job>(context, |context| &context.caches.jobs, slim_job, touched, tasks),
-        watch_kind::<AppPod>(context, |context| &context.caches.pods, slim_pod, touched, tasks),
+        watch_kind::<CronJob>(context, ours(), |it| &it.caches.cron_jobs, slim, touched, tasks),
+        watch_kind::<Job>(context, ours(), |it| &it.caches.jobs, slim_job, touched, tasks),
+        watch_kind::<AppPod>(context, ours(), |it| &it.caches.pods, slim_pod, touched, tasks),
+        watch_kind::<Deployment>(context, ours(), |it| &it.caches.deployments, slim, touched, tasks),
+        watch_kind::<HorizontalPodAutoscaler>(
+            context,
+            all(),
+            |it| &it.caches.autoscalers,
+            slim_autoscaler,
+            touched,
+            tasks,
+        ),
     ]
 }
 
@@ -192,6 +200,7 @@ fn watch_children(
 /// with the first complete list.
 fn watch_kind<K>(
     context: &Arc<Context>,
+    config: watcher::Config,
     cache: fn(&Context) -> &Cache<K>,
     slim: fn(&mut K),
     touched: &mpsc::UnboundedSender<AppKey>,
@@ -203,7 +212,7 @@ where
     let (listed, receiver) = watch::channel(false);
     let (context, touched) = (context.clone(), touched.clone());
     tasks.spawn(async move {
-        let mut events = Box::pin(events_of::<K>(&context, slim));
+        let mut events = Box::pin(watched(&context, config, slim));
         while let Some(event) = events.next().await {
             let Ok(event) = event else { continue };
             let complete = matches!(event, Event::InitDone);
@@ -217,17 +226,6 @@ where
         }
     });
     receiver
-}
-
-fn events_of<K>(
-    context: &Context,
-    slim: fn(&mut K),
-) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + use<K>
-where
-    K: Child + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + 'static,
-{
-    let config = watcher::Config::default().labels(&names::managed_selector());
-    watched(context, config, slim)
 }
 
 /// What happens to a kind in the namespaces that are watched.

@@ -78,6 +78,8 @@ pub enum Reason {
     ApplyRefused,
     /// The API server has failed again and again to take an object.
     ApplyFailing,
+    /// An autoscaler of someone else sets the number of pods.
+    ForeignAutoscaler,
     /// Nothing is wrong.
     Healthy,
     /// The spec can be carried out.
@@ -121,6 +123,7 @@ impl Reason {
             Self::CapacityUnknown => "CapacityUnknown",
             Self::ApplyRefused => "ApplyRefused",
             Self::ApplyFailing => "ApplyFailing",
+            Self::ForeignAutoscaler => "ForeignAutoscaler",
             Self::Healthy => "Healthy",
             Self::Accepted => "Accepted",
             Self::PlainCredentials => "PlainCredentials",

@@ -11,6 +11,8 @@ pub const fn instances() -> i32 {
     1
 }
 
+/// `spec.autoscaling.minInstances`.
+pub const MIN_INSTANCES: i32 = 1;
 /// `spec.listenTimeout`.
 pub const LISTEN_TIMEOUT: Duration = Duration::from_mins(1);
 /// `spec.killTimeout`.

@@ -4,6 +4,7 @@
 // have Kubernetes' own names.
 #![allow(unreachable_pub, clippy::struct_field_names)]
 
+pub mod autoscaling;
 pub mod conditions;
 pub mod defaults;
 mod definition;

@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +40,6 @@ const TIME_FORM: &str =
 const DELAY_FORM: &str = "must be a whole number with its unit ms, s, m or h, such as 5s or 500ms; \
                           without the unit it could mean seconds or milliseconds";
 const SIZE_FORM: &str = "must be whole bytes, or a whole number with the binary unit K, M or G such as 512M";
-const SHARE_FORM: &str = "must be a whole number such as 1, or a percentage such as 25%";
 const QUANTITY_FORM: &str = "must be a Kubernetes quantity such as 500m, 2 or 256Mi";
 
 /// Defines a newtype over [`IntOrText`] with its schema.
@@ -127,11 +125,9 @@ notation!(
     })
 );
 
-notation!(
-    /// A whole number, or a percentage.
-    IntOrPercent,
-    int_or_text_with_rule("type(self) == int ? self >= 0 : self.matches('^[0-9]{1,3}%$')", SHARE_FORM)
-);
+mod share;
+
+pub use share::{IntOrPercent, Percent, PercentOrSize, Share};
 
 /// The longest time any field takes: a day.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -212,26 +208,6 @@ impl Size {
             .checked_mul(1 << shift)
             .filter(|bytes| *bytes > 0 && i64::try_from(*bytes).is_ok())
             .ok_or(wrong)
-    }
-}
-
-impl IntOrPercent {
-    /// The value as Kubernetes takes it.
-    ///
-    /// # Errors
-    /// When it is neither a whole number nor a percentage.
-    pub fn parse(&self) -> Result<IntOrString, WrongForm> {
-        let wrong = WrongForm(SHARE_FORM);
-        match &self.0 {
-            IntOrText::Int(number) => {
-                i32::try_from(*number).ok().filter(|number| *number >= 0).map(IntOrString::Int).ok_or(wrong)
-            }
-            IntOrText::Text(text) => {
-                let number = text.strip_suffix('%').ok_or(wrong)?;
-                let is_number = (1..=3).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
-                is_number.then(|| IntOrString::String(text.clone())).ok_or(wrong)
-            }
-        }
     }
 }
 
@@ -383,6 +359,8 @@ mod tests {
                 let _ = Time(value.clone()).parse();
                 let _ = Delay(value.clone()).parse();
                 let _ = Size(value.clone()).parse();
+                let _ = Percent(value.clone()).parse();
+                let _ = PercentOrSize(value.clone()).parse();
                 let _ = Quantity(value).nanos();
             }
         }

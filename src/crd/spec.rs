@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::autoscaling::Autoscaling;
 use super::defaults;
 use super::env::{EnvFrom, EnvVar, profiles};
 use super::files::{log_path, writable_paths};
@@ -96,6 +97,14 @@ use super::stop::KillSignal;
     "!has(self.fillCluster) || self.instances == 1",
     "leave instances out: fillCluster decides how many; to limit it set fillCluster.maxInstances",
 ))]
+#[x_kube(validation = (
+    "!has(self.autoscaling) || self.instances == 1",
+    "with autoscaling, leave instances out: autoscaling decides the number; for more of them set autoscaling.minInstances",
+))]
+#[x_kube(validation = (
+    "!has(self.autoscaling) || !has(self.fillCluster)",
+    "autoscaling and fillCluster both decide the number; leave one of them out",
+))]
 pub struct NodeAppSpec {
     /// Container image with Node.js and the app. Any base image works, distroless ones too.
     #[schemars(length(max = 1024))]
@@ -186,6 +195,11 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "variable")]
     pub increment_var: Option<String>,
+    /// Let the number of instances follow the load, between two limits, instead of instances (PM2 has
+    /// no such thing). A `HorizontalPodAutoscaler` carries it out; it needs a metrics-server.
+    /// Default: the number is the one of instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
     /// Stop all instances and keep everything else (`pm2 stop`); false brings back as many as
     /// instances says. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 //! Skipped unless `NODEAPP_APISERVER_KUBECONFIG` names a control plane of etcd,
 //! kube-apiserver and kube-controller-manager; `cargo xtask test` makes one.
 
+mod autoscaling;
 mod bad_input;
 mod before;
 mod children;

@@ -3,27 +3,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use nodeapp_testkit::{Namespace, Tier, story};
+use anyhow::ensure;
+use nodeapp_testkit::{Tier, story};
 use serde_json::{Value, json};
 
-use crate::support::{Operator, SOON, Tap, app, condition, reported, settled};
-
-/// Waits for an Event about the app with this reason; returns its text.
-async fn event(namespace: &Namespace, reason: &str, word: &str) -> Result<String> {
-    namespace
-        .eventually(&format!("an Event {reason} that says {word}"), SOON, async || {
-            let events = namespace.list("Event").await?;
-            let text = |event: &Value| event["note"].as_str().unwrap_or_default().to_owned();
-            let found = events.iter().find(|event| {
-                event["regarding"]["kind"] == "NodeApp"
-                    && event["reason"] == reason
-                    && text(event).contains(word)
-            });
-            found.map(text).ok_or_else(|| anyhow::anyhow!("{events:?}"))
-        })
-        .await
-}
+use crate::support::{Operator, SOON, Tap, app, condition, reported, settled, told};
 
 #[test]
 fn a_reverted_edit_and_a_missing_child_are_told_with_who_and_what() {
@@ -32,10 +16,10 @@ fn a_reverted_edit_and_a_missing_child_are_told_with_who_and_what() {
         namespace.apply(&app("shop", &json!({}))).await?;
         settled(&namespace, "shop").await?;
         namespace.patch("Deployment", "shop", &json!({"spec": {"replicas": 9}})).await?;
-        let told = event(&namespace, "Reverted", "Deployment shop").await?;
-        assert!(told.contains("changed by "), "{told}");
+        let text = told(&namespace, "Reverted", "Deployment shop").await?;
+        assert!(text.contains("changed by "), "{text}");
         namespace.delete_object("Service", "shop").await?;
-        event(&namespace, "Recreated", "Service shop was missing").await?;
+        told(&namespace, "Recreated", "Service shop was missing").await?;
         Ok(())
     });
 }
@@ -72,7 +56,7 @@ fn a_paused_app_is_left_alone_until_it_is_resumed() {
                 Ok(())
             })
             .await?;
-        event(&namespace, "Paused", "nodeapp.dev/paused").await?;
+        told(&namespace, "Paused", "nodeapp.dev/paused").await?;
 
         namespace.apply(&app("shop", &json!({"args": ["new"]}))).await?;
         namespace.patch("Deployment", "shop", &json!({"spec": {"replicas": 3}})).await?;

@@ -57,6 +57,13 @@ fn expected_calls() -> BTreeSet<Call> {
 async fn live_through_everything(namespace: &Namespace) -> Result<()> {
     namespace.apply(&app("shop", &json!({}))).await?;
     settled(namespace, "shop").await?;
+    // An autoscaler comes and goes.
+    let autoscaling = json!({"maxInstances": 3, "cpu": "70%"});
+    namespace.apply(&app("shop", &json!({"instances": null, "autoscaling": autoscaling}))).await?;
+    settled(namespace, "shop").await?;
+    namespace.get("HorizontalPodAutoscaler", "shop").await?;
+    namespace.apply(&app("shop", &json!({}))).await?;
+    settled(namespace, "shop").await?;
     // Its pods want numbers.
     namespace.apply(&app("shop", &json!({"instanceIndex": true}))).await?;
     reported(namespace, "shop", "True").await?;

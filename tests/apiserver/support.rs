@@ -369,13 +369,26 @@ pub(crate) async fn settled(namespace: &Namespace, name: &str) -> Result<BTreeMa
         .eventually(&what, SOON, async || {
             let app = namespace.get("NodeApp", name).await?;
             let deployment = namespace.get("Deployment", name).await?;
-            let wanted = &app["spec"]["instances"];
+            anyhow::ensure!(
+                app["status"]["observedGeneration"] == app["metadata"]["generation"],
+                "not looked at: {}",
+                app["status"]
+            );
+            // Of an autoscaled app, the number is nobody's but the Deployment's.
+            let stopped = app["spec"]["stopped"] == true;
+            let place = if app["spec"]["autoscaling"].is_null() { &app } else { &deployment };
+            let number = if place["kind"] == "NodeApp" { "instances" } else { "replicas" };
+            let wanted = if stopped { 0 } else { place["spec"][number].as_i64().unwrap_or(-1) };
             let status = &deployment["status"];
             anyhow::ensure!(status["observedGeneration"] == deployment["metadata"]["generation"], "{status}");
-            anyhow::ensure!(status["unavailableReplicas"] == *wanted, "{status}");
-            anyhow::ensure!(app["status"]["replicas"] == status["replicas"], "{}", app["status"]);
+            anyhow::ensure!(status["unavailableReplicas"].as_i64().unwrap_or(0) == wanted, "{status}");
             anyhow::ensure!(
-                app["status"]["updatedReplicas"] == status["updatedReplicas"],
+                app["status"]["replicas"].as_i64() == status["replicas"].as_i64().or(Some(0)),
+                "{}",
+                app["status"]
+            );
+            anyhow::ensure!(
+                app["status"]["updatedReplicas"].as_i64() == status["updatedReplicas"].as_i64().or(Some(0)),
                 "{}",
                 app["status"]
             );
@@ -383,4 +396,20 @@ pub(crate) async fn settled(namespace: &Namespace, name: &str) -> Result<BTreeMa
         })
         .await?;
     versions(namespace, name).await
+}
+
+/// Waits for an Event about the app with this reason; returns its text.
+pub(crate) async fn told(namespace: &Namespace, reason: &str, word: &str) -> Result<String> {
+    namespace
+        .eventually(&format!("an Event {reason} that says {word}"), SOON, async || {
+            let events = namespace.list("Event").await?;
+            let text = |event: &Value| event["note"].as_str().unwrap_or_default().to_owned();
+            let found = events.iter().find(|event| {
+                event["regarding"]["kind"] == "NodeApp"
+                    && event["reason"] == reason
+                    && text(event).contains(word)
+            });
+            found.map(text).ok_or_else(|| anyhow::anyhow!("{events:?}"))
+        })
+        .await
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 mod app;
+mod autoscaling;
 mod bad_images;
 mod children;
 mod control;

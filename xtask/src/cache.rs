@@ -19,6 +19,8 @@ const HELM: &str = "v3.22.0";
 const KUBECONFORM: &str = "v0.8.0";
 /// Version of the cluster's DNS server.
 pub(crate) const COREDNS: &str = "v1.14.7";
+/// Of what tells autoscalers how much containers use.
+const METRICS_SERVER: &str = "v0.9.0";
 const KIND: &str = "v0.33.0";
 const CARGO_DENY: &str = "0.20.2";
 
@@ -75,6 +77,13 @@ pub(crate) fn kubeconform() -> Result<PathBuf> {
 /// The cluster's DNS server; static.
 pub(crate) fn coredns() -> Result<PathBuf> {
     from_module("coredns", "github.com/coredns/coredns", COREDNS, "-s -w", "about 2 minutes the first time")
+}
+
+/// The cluster's metrics-server; static.
+pub(crate) fn metrics_server() -> Result<PathBuf> {
+    let flags = format!("-s -w -X k8s.io/component-base/version.gitVersion={METRICS_SERVER}");
+    let package = "sigs.k8s.io/metrics-server/cmd/metrics-server";
+    from_module("metrics-server", package, METRICS_SERVER, &flags, "about 3 minutes the first time")
 }
 
 /// The kind program, for machines with Docker.

@@ -105,6 +105,7 @@ fn resource(kind: &str) -> Result<ApiResource> {
         "Service" => ("", "v1", "services"),
         "ServiceAccount" => ("", "v1", "serviceaccounts"),
         "ConfigMap" => ("", "v1", "configmaps"),
+        "HorizontalPodAutoscaler" => ("autoscaling", "v2", "horizontalpodautoscalers"),
         "Secret" => ("", "v1", "secrets"),
         "ResourceQuota" => ("", "v1", "resourcequotas"),
         "LimitRange" => ("", "v1", "limitranges"),

@@ -24,7 +24,8 @@ pub(super) fn build(app: &ValidatedApp, template: PodTemplateSpec, revision: Opt
     Deployment {
         metadata,
         spec: Some(DeploymentSpec {
-            replicas: Some(app.instances),
+            // An autoscaler decides by itself.
+            replicas: app.autoscaling.is_none().then_some(app.instances),
             paused: app.rollout.paused.then_some(true),
             min_ready_seconds: Some(app.rollout.min_ready_seconds).filter(|seconds| *seconds > 0),
             revision_history_limit: Some(REPLICA_SETS_KEPT),

@@ -1,6 +1,7 @@
 //! Third step: what must exist for an app. Plain functions, one file per kind;
 //! the same app and the same revisions always give the same objects.
 
+mod autoscaler;
 mod course;
 mod cron_job;
 mod deployment;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{PodTemplateSpec, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -76,6 +78,10 @@ pub struct Children<Stage> {
     pub restarts: Restarts,
     /// How many instances fill the cluster, for an app that wants that.
     pub filling: Option<Filling>,
+    /// Decides their number; none unless it follows the load.
+    pub autoscaler: Option<HorizontalPodAutoscaler>,
+    /// Names of autoscalers of others that decide it too.
+    pub rivals: Vec<String>,
     /// Only here so that the stage is part of the type.
     pub(super) stage: PhantomData<Stage>,
 }
@@ -115,6 +121,8 @@ impl<Stage> Children<Stage> {
             runs: pods.runs,
             restarts,
             filling: None,
+            autoscaler: None,
+            rivals: Vec::new(),
             stage: PhantomData,
         }
     }
@@ -133,6 +141,7 @@ impl<Stage> Children<Stage> {
             PodDisruptionBudget::KIND => self.disruption_budget.is_some(),
             Deployment::KIND => self.deployment.is_some(),
             CronJob::KIND => self.cron_job.is_some(),
+            HorizontalPodAutoscaler::KIND => self.autoscaler.is_some(),
             _ => true,
         }
     }
@@ -180,7 +189,8 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
         pods,
         restarts,
     );
-    Children { job, obsolete_jobs, filling, ..children }
+    let (autoscaler, rivals) = (autoscaler::build(app), observed.rivals.clone());
+    Children { job, obsolete_jobs, filling, autoscaler, rivals, ..children }
 }
 
 /// Metadata of a child.

@@ -5,6 +5,7 @@ mod course;
 mod env;
 mod job;
 mod paused;
+mod rivals;
 mod rollback;
 mod rollout;
 
@@ -19,6 +20,7 @@ use rollout::{Rollout, Situation};
 use super::desired::{Applied, Children, History, changes_at};
 use super::names;
 use super::observe::Taken;
+use super::replicas;
 use super::validate::Problems;
 use crate::crd::{Condition, ConditionType, NodeApp, NodeAppStatus, Reason};
 
@@ -87,7 +89,9 @@ pub fn compute(
     }
     // A spec that is not carried out changes nothing that runs.
     let same_spec = previous.observed_generation == generation || !matches!(findings, Findings::Applied(_));
-    let due = (same_spec && was_ready(previous))
+    // Instances that an autoscaler has just asked for are still to come.
+    let same_number = deployment.is_some_and(|it| replicas::replicas(it) == previous.desired_replicas);
+    let due = (same_spec && same_number && was_ready(previous))
         || scaling_until(previous, deployment).is_some_and(|deadline| deadline <= now);
     let situation = Situation::of(deployment, due);
     let runs = match findings {
@@ -273,7 +277,10 @@ fn verdicts(findings: Findings<'_>, situation: &Situation, warning: Option<Strin
                 situation.ready_reason(),
                 &situation.message,
             ),
-            degradation(situation),
+            match findings {
+                Findings::Applied(children) => rivals::degradation_beside(children, situation),
+                _ => degradation(situation),
+            },
             accepted("the spec is carried out"),
         ),
         Some(hindrance) => (

@@ -193,6 +193,48 @@ fn more_instances_are_scaling_and_no_rollout() {
 }
 
 #[test]
+fn instances_that_an_autoscaler_asks_for_are_still_to_come_and_not_lost() {
+    let ready = fresh(&Pods(2, 2, 2, 2), &[ROLLED]);
+    let scaling = carried_out(deployment(&Pods(4, 4, 4, 2), &[ROLLED]), &ready, 60);
+    assert_eq!(scaling.desired_replicas, 4);
+    assert_eq!(of(&scaling, ConditionType::Progressing), ("True", "Scaling"));
+    assert_eq!(of(&scaling, ConditionType::Degraded), ("False", "Healthy"));
+    let halfway = carried_out(deployment(&Pods(4, 4, 4, 3), &[ROLLED]), &scaling, 70);
+    assert_eq!(of(&halfway, ConditionType::Progressing), ("True", "Scaling"));
+    let there = carried_out(deployment(&Pods(4, 4, 4, 4), &[ROLLED]), &halfway, 80);
+    assert_eq!(of(&there, ConditionType::Ready), ("True", "AllInstancesReady"));
+    let lost = carried_out(deployment(&Pods(4, 4, 4, 3), &[ROLLED]), &there, 90);
+    assert_eq!(of(&lost, ConditionType::Degraded), ("True", "InstancesUnavailable"));
+}
+
+#[test]
+fn an_autoscaler_of_someone_else_is_told_with_the_way_out() {
+    let children = |rollout: &[(&str, &str, &str)]| {
+        let revision =
+            serde_json::from_value(json!({"metadata": {"name": "cart-1"}, "revision": 1})).unwrap();
+        let deployment = deployment(&Pods(2, 2, 2, 2 - i32::from(rollout == [STUCK])), rollout);
+        let course = Course { running: Some("cart-1".to_owned()), ..Course::default() };
+        let pods = Workload { deployment: Some(deployment), ..Workload::default() };
+        let restarts = crate::controller::restarts::Restarts::default();
+        let children = Children::new(ServiceAccount::default(), revision, course, None, None, pods, restarts);
+        Children { rivals: vec!["of-a-user".to_owned()], ..children }
+    };
+    let told = |children: &Children<Applied>| {
+        compute(&app(7), &NodeAppStatus::default(), Findings::Applied(children), at(0))
+    };
+    let status = told(&children(&[ROLLED]));
+    assert_eq!(of(&status, ConditionType::Degraded), ("True", "ForeignAutoscaler"));
+    assert_eq!(of(&status, ConditionType::Ready), ("True", "AllInstancesReady"));
+    let message = &status.conditions[3].message;
+    assert!(message.contains("of-a-user") && message.contains("kind: NodeApp"), "{message}");
+    let both = Children { autoscaler: Some(Default::default()), ..children(&[ROLLED]) };
+    let message = &told(&both).conditions[3].message;
+    assert!(message.contains("take spec.autoscaling out"), "{message}");
+    let stuck = told(&children(&[STUCK]));
+    assert_eq!(of(&stuck, ConditionType::Degraded), ("True", "RolloutStuck"), "what is worse comes first");
+}
+
+#[test]
 fn instances_that_never_come_degrade_the_app_when_they_are_late() {
     let ready = fresh(&Pods(2, 2, 2, 2), &[ROLLED]);
     let short = || deployment(&Pods(4, 4, 4, 2), &[ROLLED]);

@@ -1,6 +1,7 @@
 //! Second step: turn what the user wrote into values that can be carried out,
 //! or say everything that is wrong with it. A plain function.
 
+mod autoscaling;
 mod before;
 mod env;
 mod files;
@@ -25,6 +26,7 @@ use kube::Resource;
 use nodeapp_contract::RunnerConfig;
 use serde_json::Value;
 
+pub use autoscaling::AutoscalingPolicy;
 pub use before::BeforeRollout;
 pub use instance::{FillPolicy, InstanceIndex};
 pub use logs::log_volume_bytes;
@@ -46,12 +48,16 @@ pub struct ValidatedApp {
     pub namespace: String,
     /// Owner reference that all children have.
     pub owner: OwnerReference,
-    /// Number of instances wanted; 0 for a stopped app.
+    /// Number of instances wanted; 0 for a stopped app. Of no meaning with autoscaling.
     pub instances: i32,
     /// How many, if they are to fill the cluster.
     pub fill: Option<FillPolicy>,
     /// Whether each gets a number of its own, and by which variables.
     pub index: Option<InstanceIndex>,
+    /// Whether there shall be no instance for now.
+    pub stopped: bool,
+    /// How the number of instances follows the load, if it does.
+    pub autoscaling: Option<AutoscalingPolicy>,
     /// How a change of the spec reaches them.
     pub rollout: RolloutPolicy,
     /// When it is restarted by the clock.
@@ -83,7 +89,8 @@ pub struct ValidatedApp {
 struct Sealed;
 
 /// Fields that change no pod: scaling must never roll.
-const NOT_IN_TEMPLATE: &[&str] = &["cronRestart", "fillCluster", "instances", "rollout", "stopped"];
+const NOT_IN_TEMPLATE: &[&str] =
+    &["autoscaling", "cronRestart", "fillCluster", "instances", "rollout", "stopped"];
 
 /// Checks an app.
 ///
@@ -116,6 +123,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let env_from = env::sources(&app.spec, &mut problems);
     let memory = memory::plan(&app.spec, &mut problems);
     let fill = instance::fill(&app.spec, &memory, &mut problems);
+    let autoscaling = autoscaling::policy(&app.spec, &memory, &mut problems);
     let writable_paths = files::writable_paths(&app.spec, &mut problems);
     let mut runner = runner::config(&name, &app.spec, port, &memory, &mut problems);
     let listen_timeout = runner.readiness.listen_timeout.into();
@@ -135,12 +143,15 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     }
     let annotation =
         |name| names::annotation(&app.metadata, name).filter(|value| !value.is_empty()).map(str::to_owned);
+    let stopped = app.spec.stopped.unwrap_or(false);
     match (problems.is_empty(), owner) {
         (true, Some(owner)) => Ok(ValidatedApp {
             name,
             namespace: app.metadata.namespace.clone().unwrap_or_default(),
             owner,
-            instances: if app.spec.stopped.unwrap_or(false) { 0 } else { app.spec.instances },
+            instances: if stopped { 0 } else { app.spec.instances },
+            stopped,
+            autoscaling,
             fill,
             index,
             rollout,

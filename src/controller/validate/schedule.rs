@@ -96,6 +96,9 @@ pub(super) fn check_job(name: &str, spec: &NodeAppSpec, schedule: &Schedule, pro
     if spec.fill_cluster.is_some() {
         refuse("spec.fillCluster", "which runs once at a time");
     }
+    if spec.autoscaling.is_some() {
+        refuse("spec.autoscaling", "which runs once at a time");
+    }
     if spec.instance_index == Some(true) {
         refuse("spec.instanceIndex", "which has no other instances");
     }

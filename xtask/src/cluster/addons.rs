@@ -1,15 +1,19 @@
-//! What runs in the cluster from its start: names for Services, and the API server's right to use the kubelets.
+//! What runs in the cluster from its start: names for Services, figures for autoscalers, and the API server's right to
+//! use the kubelets.
 
 use serde_json::{Value, json};
 
 use super::layout::{DNS_SERVICE, DOMAIN};
+use super::metrics_server;
 use crate::hash;
+use crate::image::SystemImages;
 
-/// The objects to apply, as one List. Without nodes there is nothing to resolve names for.
-pub(crate) fn objects(nodes: u8, coredns_image: &str) -> String {
+/// The objects to apply, as one List. Without nodes there is nothing to resolve names for, and nothing to measure.
+pub(crate) fn objects(nodes: u8, images: &SystemImages) -> String {
     let mut items = vec![kubelet_access()];
     if nodes > 0 {
-        items.extend(dns(coredns_image));
+        items.extend(dns(&images.coredns));
+        items.extend(metrics_server::objects(&images.metrics_server));
     }
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
@@ -103,16 +107,24 @@ fn corefile() -> String {
 mod tests {
     use super::*;
 
+    fn images() -> SystemImages {
+        SystemImages {
+            pause: "localhost/pause:1".into(),
+            coredns: "localhost/coredns:1".into(),
+            metrics_server: "localhost/metrics-server:1".into(),
+        }
+    }
+
     #[test]
     fn dns_answers_where_the_kubelet_tells_pods_to_ask() {
-        let list: Value = serde_json::from_str(&objects(1, "localhost/coredns:1")).expect("JSON");
+        let list: Value = serde_json::from_str(&objects(1, &images())).expect("JSON");
         let items = list["items"].as_array().expect("items");
-        let service = items.iter().find(|item| item["kind"] == "Service").expect("a Service");
+        let service = items.iter().find(|item| item["metadata"]["name"] == "kube-dns").expect("a Service");
         assert_eq!(service["spec"]["clusterIP"], "10.96.0.10");
     }
 
     #[test]
     fn control_plane_alone_gets_no_pods() {
-        assert!(!objects(0, "localhost/coredns:1").contains("Deployment"));
+        assert!(!objects(0, &images()).contains("Deployment"));
     }
 }

@@ -130,6 +130,8 @@ fn controller_manager(layout: &Layout) -> Component {
                 "--bind-address=127.0.0.1".into(),
                 format!("--cluster-signing-cert-file={pki}/ca.crt"),
                 format!("--cluster-signing-key-file={pki}/ca.key"),
+                // The default of 15 s is a long wait in a test.
+                "--horizontal-pod-autoscaler-sync-period=5s".into(),
                 "--kube-api-burst=400".into(),
                 "--kube-api-qps=200".into(),
                 "--leader-elect=false".into(),

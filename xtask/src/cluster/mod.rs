@@ -11,6 +11,7 @@ mod containers;
 mod kind;
 mod layout;
 mod local;
+mod metrics_server;
 mod namespaces;
 mod pki;
 mod privilege;

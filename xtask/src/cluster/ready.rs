@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::components::{self, Component};
 use super::containers::Runtime;
 use super::layout::Layout;
-use super::{addons, namespaces, process};
+use super::{addons, metrics_server, namespaces, process};
 use crate::image::SystemImages;
 use crate::image::oci::Store;
 use crate::{cache, sh};
@@ -33,7 +33,7 @@ pub(crate) fn await_api_server(layout: &Layout) -> Result<()> {
 }
 
 fn apply_addons(layout: &Layout, images: &SystemImages) -> Result<()> {
-    let objects = addons::objects(layout.nodes, &images.coredns);
+    let objects = addons::objects(layout.nodes, images);
     await_until(layout, "the cluster's own objects are applied", || {
         let mut command = kubectl(layout)?;
         command.args(["apply", "--server-side", "--force-conflicts", "-f", "-"]);
@@ -52,7 +52,7 @@ fn apply_addons(layout: &Layout, images: &SystemImages) -> Result<()> {
     })
 }
 
-/// Nodes ready, names resolved, and service accounts made: what the first pod needs.
+/// Nodes ready, names resolved, service accounts made, every announced API served: what the first pod needs.
 fn await_usable(layout: &Layout) -> Result<()> {
     let nodes: Vec<String> =
         (0..layout.nodes).map(|node| format!("node/{}", layout.node_name(node))).collect();
@@ -69,6 +69,12 @@ fn await_usable(layout: &Layout) -> Result<()> {
     await_until(layout, "names are resolved", || {
         let what = ["rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=2s"];
         sh::output(kubectl(layout)?.args(what)).map(drop)
+    })?;
+    // While an API is announced and does not answer, no namespace can be deleted.
+    let api = format!("apiservice/{}", metrics_server::API_SERVICE);
+    await_until(layout, "figures for autoscalers are served", || {
+        sh::output(kubectl(layout)?.args(["wait", "--for=condition=Available", "--timeout=2s", &api]))
+            .map(drop)
     })
 }
 
@@ -101,12 +107,12 @@ fn await_until(layout: &Layout, what: &str, mut attempt: impl FnMut() -> Result<
     }
 }
 
-/// The two images the kubelet and the DNS Service need, on every node.
+/// The images that the cluster itself needs, on every node.
 pub(crate) fn import_system_images(layout: &Layout, images: &SystemImages) -> Result<()> {
     for node in 0..layout.nodes {
         let runtime = Runtime { layout, holder: holder(layout, node)? };
         await_until(layout, "containerd answers", || runtime.answers())?;
-        runtime.import(&Store::open()?, &[&images.pause, &images.coredns])?;
+        runtime.import(&Store::open()?, &images.all())?;
     }
     Ok(())
 }

@@ -23,11 +23,18 @@ pub(crate) fn node_majors() -> Vec<u8> {
     NODE.iter().map(|(major, _)| *major).collect()
 }
 
-/// The pause and DNS images.
+/// The images of the cluster itself.
 pub(crate) fn system(store: &Store) -> Result<SystemImages> {
     Ok(SystemImages {
         pause: one_program(store, "localhost/pause", "pause", &cache::pause()?, &[])?,
         coredns: one_program(store, "localhost/coredns", "coredns", &cache::coredns()?, &[])?,
+        metrics_server: one_program(
+            store,
+            "localhost/metrics-server",
+            "metrics-server",
+            &cache::metrics_server()?,
+            &[],
+        )?,
     })
 }
 

@@ -101,6 +101,14 @@ impl Images {
 pub(crate) struct SystemImages {
     pub(crate) pause: String,
     pub(crate) coredns: String,
+    pub(crate) metrics_server: String,
+}
+
+impl SystemImages {
+    /// All of them.
+    pub(crate) fn all(&self) -> [&str; 3] {
+        [&self.pause, &self.coredns, &self.metrics_server]
+    }
 }
 
 /// Builds the images of the cluster itself.

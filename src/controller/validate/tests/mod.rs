@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod autoscaling;
 mod env;
 mod logs;
 mod process;

@@ -1,0 +1,52 @@
+//! `autoscaling`: more instances under load, by figures of the real metrics-server.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use nodeapp_testkit::{Load, LoadPlan};
+use serde_json::json;
+
+use crate::app::{App, PORT, SOON, condition};
+use crate::e2e;
+
+/// A look of the kubelet, two of the metrics-server, one of the autoscaler, and a
+/// start of a pod, on a busy machine.
+const NOTICED: Duration = Duration::from_mins(3);
+
+#[test]
+fn an_app_under_load_gets_more_instances_and_serves_on() {
+    e2e(|namespace| async move {
+        let shop = App::serving(&namespace, "shop", "web.js")?.with(&json!({
+            "resources": {"requests": {"cpu": "50m"}},
+            "autoscaling": {"maxInstances": 2, "cpu": "50%"},
+        }));
+        shop.apply(&namespace).await?;
+        shop.ready(&namespace, 1).await?;
+        // A quarter of what one instance can do, and several times the 25m that it shall use.
+        let plan = LoadPlan { keep_alive_rate: 200, new_per_second: 40, ..LoadPlan::on("shop", PORT, "/") };
+        let load = Load::start(&namespace, &plan).await?;
+        let scaled = async || {
+            let deployment = namespace.get("Deployment", "shop").await?;
+            let autoscaler = namespace.get("HorizontalPodAutoscaler", "shop").await?;
+            ensure!(deployment["spec"]["replicas"] == 2, "{}", autoscaler["status"]);
+            Ok(())
+        };
+        namespace.eventually("the autoscaler asks for a second instance", NOTICED, scaled).await?;
+        shop.ready(&namespace, 2).await?;
+        let top = async || {
+            let tools = &namespace.cluster().tools;
+            let lines = tools.kubectl(&["top", "pods", "-n", namespace.name(), "--no-headers"]).await?;
+            let shops = lines.lines().filter(|line| line.starts_with("shop-")).count();
+            ensure!(shops == 2, "{lines}");
+            Ok(())
+        };
+        namespace.eventually("kubectl top knows both instances", SOON, top).await?;
+        let report = load.stop().await?;
+        ensure!(report.failed() == 0, "{report:#?}");
+        let app = namespace.get("NodeApp", "shop").await?;
+        ensure!(app["status"]["desiredReplicas"] == 2, "{}", app["status"]);
+        let degraded = condition(&app, "Degraded").context("Degraded")?;
+        ensure!(degraded["status"] == "False", "{degraded}");
+        Ok(())
+    });
+}
