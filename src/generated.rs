@@ -15,6 +15,11 @@ pub fn rbac_yaml() -> String {
     yaml(&permissions::cluster_role())
 }
 
+/// The same with the rights for Secrets.
+pub fn rbac_with_secrets_yaml() -> String {
+    yaml(&permissions::cluster_role_with_secrets())
+}
+
 /// The `Role` of the operator in its own namespace as YAML.
 pub fn own_role_yaml() -> String {
     yaml(&permissions::own_role())

@@ -25,7 +25,11 @@ enum Command {
     /// Print the `CustomResourceDefinition` as YAML.
     Crd,
     /// Print the `ClusterRole`, and the `Role` for the operator's own namespace, as YAML.
-    Rbac,
+    Rbac {
+        /// With the right to read Secrets, for `run --watch-secrets`.
+        #[arg(long)]
+        watch_secrets: bool,
+    },
     /// Show what the operator of this pod logs, or change it until it ends.
     LogLevel {
         /// A filter in the syntax of `RUST_LOG`, such as `info,nodeapp_operator=debug`; an
@@ -63,6 +67,10 @@ struct Run {
     /// Work without a Lease. Only where it is certain that no other one runs.
     #[arg(long, env = "NODEAPP_NO_LEASE")]
     no_lease: bool,
+    /// Replace pods when a Secret that their app refers to changes, as for a `ConfigMap`. It
+    /// needs the right to read Secrets; only their metadata is read.
+    #[arg(long, env = "NODEAPP_WATCH_SECRETS")]
+    watch_secrets: bool,
     /// How log lines look; `RUST_LOG` says how many there are.
     #[arg(long, env = "NODEAPP_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -72,7 +80,11 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run(arguments),
         Command::Crd => print(&generated::crd_yaml()),
-        Command::Rbac => print(&format!("{}---\n{}", generated::rbac_yaml(), generated::own_role_yaml())),
+        Command::Rbac { watch_secrets } => {
+            let role =
+                if watch_secrets { generated::rbac_with_secrets_yaml() } else { generated::rbac_yaml() };
+            print(&format!("{role}---\n{}", generated::own_role_yaml()))
+        }
         Command::LogLevel { filter, address } => match ask::log_level(address, filter.as_deref()) {
             Ok(filter) => print(&filter),
             Err(error) => {
@@ -94,7 +106,7 @@ fn print(text: &str) -> ExitCode {
 fn run(arguments: Run) -> ExitCode {
     let log_level = telemetry::init(arguments.log_format);
     let options = Options {
-        settings: Settings { runner_image: arguments.runner_image },
+        settings: Settings { runner_image: arguments.runner_image, watch_secrets: arguments.watch_secrets },
         listen: arguments.listen,
         namespaces: arguments.namespaces,
         lease: (!arguments.no_lease).then_some(arguments.lease),

@@ -29,6 +29,13 @@ const CHILD: &[&str] = &["create", "get", "list", "patch", "watch"];
 pub const TABLE: &[Permission] = &[
     Permission {
         group: "",
+        resource: "configmaps",
+        verbs: &["get", "list", "watch"],
+        why: "pods are replaced when a ConfigMap that their app refers to has changed",
+        unproved: &[],
+    },
+    Permission {
+        group: "",
         resource: "pods",
         verbs: &["list", "patch", "watch"],
         why: "how the instances of an app are is seen in its pods; those that want a number get one",
@@ -133,6 +140,17 @@ pub const CLUSTER: &[Permission] = &[Permission {
     unproved: &[],
 }];
 
+/// What the operator may do in addition where pods are to be replaced when a Secret
+/// changes. The right to list Secrets is the right to read them; the operator asks
+/// for their metadata only.
+pub const SECRETS: &[Permission] = &[Permission {
+    group: "",
+    resource: "secrets",
+    verbs: &["get", "list", "watch"],
+    why: "pods are replaced when a Secret that their app refers to has changed",
+    unproved: &[],
+}];
+
 /// What the operator may do in its own namespace, and only there.
 pub const OWN_NAMESPACE: &[Permission] = &[Permission {
     group: "coordination.k8s.io",
@@ -147,6 +165,13 @@ pub const OWN_NAMESPACE: &[Permission] = &[Permission {
 pub fn cluster_role() -> ClusterRole {
     let rules = [rules(TABLE), rules(CLUSTER)].concat();
     ClusterRole { metadata: named(ROLE_NAME), rules: Some(rules), aggregation_rule: None }
+}
+
+/// The same with the rights for Secrets.
+pub fn cluster_role_with_secrets() -> ClusterRole {
+    let role = cluster_role();
+    let rules = [role.rules.unwrap_or_default(), rules(SECRETS)].concat();
+    ClusterRole { rules: Some(rules), ..role }
 }
 
 /// The rights in the operator's own namespace as a `Role`.
@@ -188,7 +213,6 @@ mod tests {
         for row in TABLE {
             assert!(row.group != "*" && row.resource != "*" && !row.verbs.contains(&"*"));
             assert_ne!(row.resource, "secrets");
-            assert_ne!(row.resource, "configmaps");
         }
     }
 

@@ -8,7 +8,7 @@ mod reference;
 #[path = "../xtask/src/gen/render.rs"]
 mod render;
 
-use nodeapp_operator::generated::{crd_yaml, own_role_yaml, rbac_yaml};
+use nodeapp_operator::generated::{crd_yaml, own_role_yaml, rbac_with_secrets_yaml, rbac_yaml};
 
 fn assert_committed(path: &str, expected: &str) {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -57,6 +57,20 @@ fn committed_installation_carries_the_rules_of_the_table() {
         let rules = role.split_once("\nrules:\n").expect("a role with rules").1.trim_end();
         assert!(install.contains(rules), "manifests/install.yaml carries other rules; run `cargo xtask gen`");
     }
+}
+
+#[test]
+fn the_chart_gives_the_rights_for_secrets_as_the_table_has_them() {
+    let (with, without) = (rbac_with_secrets_yaml(), rbac_yaml());
+    let more = with.strip_prefix(without.trim_end()).expect("the rights for Secrets come last").trim();
+    let file =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/nodeapp-operator/templates/roles.yaml");
+    let roles = std::fs::read_to_string(file).expect("the chart has roles");
+    assert!(more.contains("secrets") && roles.contains(more), "the chart has other rights than:\n{more}");
+    assert!(
+        roles.contains("{{- if $.Values.rollout.onSecretChange }}"),
+        "they are given only where it is asked for"
+    );
 }
 
 #[test]

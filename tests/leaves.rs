@@ -11,7 +11,8 @@ use nodeapp_operator::controller::cache::AppKey;
 use nodeapp_operator::controller::capacity::{Known, NodeRoom, Room, Survey};
 use nodeapp_operator::controller::desired::{Children, History, Prepared, Settings, desired};
 use nodeapp_operator::controller::observe::Observed;
-use nodeapp_operator::controller::validate::validate;
+use nodeapp_operator::controller::references::{Content, Contents};
+use nodeapp_operator::controller::validate::{Referent, validate};
 use nodeapp_operator::crd::{self, NodeApp};
 use serde_json::{Value, json};
 
@@ -81,6 +82,11 @@ fn within(leaf: &'static str, around: Value, one: Value, other: Value) -> Row {
     Row { leaf, around, values: [one, other] }
 }
 
+/// An app that refers to a `ConfigMap`, which the tests do not have.
+fn refers() -> Value {
+    json!({"envFrom": [{"configMapRef": {"name": "c", "optional": true}}]})
+}
+
 fn migrating() -> Value {
     json!({"args": ["new"], "rollout": {"before": {"script": "m.js"}}})
 }
@@ -96,6 +102,7 @@ fn top_level() -> Vec<Row> {
         row("rollout.progressDeadline", json!("2m"), json!("3m")),
         row("rollout.paused", json!(false), json!(true)),
         within("rollout.autoRollback", json!({"args": ["bad"]}), json!(false), json!(true)),
+        within("rollout.onConfigChange", refers(), json!(false), json!(true)),
         within("rollout.before.command[]", json!({"args": ["new"]}), json!("a"), json!("b")),
         within("rollout.before.script", json!({"args": ["new"]}), json!("a"), json!("b")),
         within("rollout.before.args[]", migrating(), json!("a"), json!("b")),
@@ -298,8 +305,13 @@ fn children(row: &Row, value: &Value) -> String {
     put(&mut spec, row.leaf, value);
     let failed = made(row, &spec, &Observed::default()).revision.metadata.name;
     let history = History { stable: good.metadata.name.clone(), failed };
-    let observed =
-        Observed { revisions: vec![Arc::new(good)], history, nodes: nodes(), ..Observed::default() };
+    let observed = Observed {
+        revisions: vec![Arc::new(good)],
+        history,
+        nodes: nodes(),
+        contents: contents(),
+        ..Observed::default()
+    };
     let children = made(row, &spec, &observed);
     let pods = (children.deployment, children.cron_job, children.autoscaler);
     let around = (children.service_account, children.service, children.disruption_budget);
@@ -314,6 +326,11 @@ fn nodes() -> Known {
     Known::Room(Arc::new(Survey { nodes: [("one".to_owned(), node)].into(), apps }))
 }
 
+/// What the rows refer to: nothing of it is there.
+fn contents() -> Contents {
+    [(Referent::ConfigMap("c".to_owned()), Content::Missing)].into()
+}
+
 fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {
     let app = json!({
         "apiVersion": "nodeapp.dev/v1alpha1",
@@ -323,7 +340,7 @@ fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {
     });
     let app: NodeApp = serde_json::from_value(app).unwrap_or_else(|error| panic!("{}: {error}", row.leaf));
     let valid = validate(&app).unwrap_or_else(|problems| panic!("{}: {problems}", row.leaf));
-    desired(&valid, observed, &Settings { runner_image: "runner:1".to_owned() })
+    desired(&valid, observed, &Settings { runner_image: "runner:1".to_owned(), watch_secrets: false })
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::capacity::Capacity;
 use super::desired::Settings;
 use super::events::Publisher;
 use super::observe::Caches;
+use super::references::References;
 use crate::health::Health;
 use crate::metrics::Metrics;
 
@@ -23,6 +24,8 @@ pub struct Context {
     pub namespaces: Vec<String>,
     /// What the watches have seen.
     pub caches: Caches,
+    /// What apps refer to.
+    pub references: References,
     /// What is remembered of apps.
     pub memory: Memory,
     /// How much room the nodes have.
@@ -45,6 +48,7 @@ impl Context {
             settings,
             namespaces: Vec::new(),
             caches: Caches::default(),
+            references: References::default(),
             memory: Memory::default(),
             capacity: Capacity::default(),
             metrics,
@@ -55,6 +59,7 @@ impl Context {
     /// Forgets an app that is gone.
     pub fn forget(&self, app: &AppKey) {
         self.memory.forget(app);
+        self.references.forget(app);
         self.capacity.fills(app, false);
     }
 }

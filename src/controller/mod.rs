@@ -24,6 +24,7 @@ pub mod numbering;
 pub mod observe;
 pub mod outcome;
 pub mod pods;
+pub mod references;
 pub mod replicas;
 mod report;
 pub mod restarts;
@@ -208,6 +209,13 @@ async fn carry_out(
     mut observed: Observed,
     context: &Context,
 ) -> Result<CarriedOut, Error> {
+    observed.contents = references::look(
+        &context.references,
+        &context.client,
+        owner.key,
+        &valid.references(context.settings.watch_secrets),
+    )
+    .await?;
     let mut looked = false;
     loop {
         let children = desired::desired(valid, &observed, &context.settings);

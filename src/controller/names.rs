@@ -25,6 +25,12 @@ pub const SCHEDULED_ANNOTATION: &str = "nodeapp.dev/scheduledRestart";
 pub const ROLLBACK_ANNOTATION: &str = "nodeapp.dev/rollback-to";
 /// On a Deployment and on a job: the revision that it is about.
 pub const REVISION_ANNOTATION: &str = "nodeapp.dev/revision";
+/// On a Deployment: hashes of what the app refers to, as its pods have it.
+pub const CONFIG_ANNOTATION: &str = "nodeapp.dev/config";
+/// On a Deployment: what of it has changed last.
+pub const CONFIG_CHANGED_ANNOTATION: &str = "nodeapp.dev/config-changed";
+/// On a pod template: another value is another pod.
+pub const CONFIG_HASH_ANNOTATION: &str = "nodeapp.dev/config-hash";
 /// On a revision: how far the job before its rollout is, if it has one.
 pub const BEFORE_ANNOTATION: &str = "nodeapp.dev/before-rollout";
 /// On a `NodeApp`, and from there on its revisions: why it was changed. Known from

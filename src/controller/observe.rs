@@ -19,6 +19,7 @@ use super::desired::{History, revision_of};
 use super::error::{Action, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER, REVISION_ANNOTATION, annotation};
 use super::pods::AppPod;
+use super::references::Contents;
 use super::runs;
 use crate::crd::instance::FillStatus;
 use crate::crd::{CronRestartStatus, NodeAppStatus, RollbackByHand};
@@ -88,6 +89,8 @@ pub struct Observed {
     pub rivals: Vec<String>,
     /// Instances that were wanted last.
     pub wanted_before: i32,
+    /// What the app refers to, and what is in it.
+    pub contents: Contents,
     /// How rollouts went.
     pub history: History,
     /// When this was.
@@ -160,6 +163,7 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
         autoscaler: sort_out(named(&caches.autoscalers, owner), owner, &mut taken),
         rivals: rivals(caches, owner),
         wanted_before: status.desired_replicas,
+        contents: Contents::new(),
         history: History::of(status),
         now: Timestamp::now(),
         schedule: status.cron_restart.clone(),

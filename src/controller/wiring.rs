@@ -11,15 +11,15 @@ use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::Resource;
 use kube::api::Api;
-use kube::core::NamespaceResourceScope;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest};
 use kube::runtime::reflector::{ObjectRef, reflector, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Predicate, WatchStreamExt, applier, predicates};
+use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -28,12 +28,13 @@ use super::apply::Child;
 use super::cache::{AppKey, Cache, slim, slim_app, slim_autoscaler, slim_job, slim_revision};
 use super::context::Context;
 use super::pods::{AppPod, slim_pod};
+use super::references::Referable;
 use super::watching::{WatchBackoff, note};
 use super::{Guarded, capacity, names, reconcile, retry, scopes};
 use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
-pub const WATCHED: [&str; 10] = [
+pub const WATCHED: [&str; 11] = [
     "NodeApp",
     "ServiceAccount",
     "ControllerRevision",
@@ -44,10 +45,13 @@ pub const WATCHED: [&str; 10] = [
     "CronJob",
     "Pod",
     "HorizontalPodAutoscaler",
+    "ConfigMap",
 ];
 
 /// Reconciles at a time.
 pub const CONCURRENCY: u16 = 16;
+/// How long changes of what apps refer to are gathered: several come together.
+const GATHER_CONFIG: Duration = Duration::from_secs(1);
 /// How long events about children are gathered.
 const GATHER: Duration = Duration::from_millis(100);
 /// How long a watch lasts. Shorter than the patience of the load balancers in front
@@ -73,9 +77,17 @@ pub async fn run(
     let mut watches = JoinSet::new();
     let mut listed = watch_children(&context, &touched, &mut watches);
     watches.spawn(capacity::keep_looking(context.clone(), touched));
+    let (changed, config) = mpsc::unbounded_channel();
+    watch_references::<ConfigMap>(&context, &changed, &mut watches);
+    if context.settings.watch_secrets {
+        watch_references::<Secret>(&context, &changed, &mut watches);
+    }
+    drop(changed);
     let (reader, writer) = store();
     let apps = apps(&context, writer);
-    let of_children = super::debounce::debounced(children, GATHER)
+    let of_children = super::debounce::debounced(children, GATHER);
+    let of_config = super::debounce::debounced(config, GATHER_CONFIG);
+    let of_children = stream::select(of_children.boxed(), of_config.boxed())
         .flat_map(stream::iter)
         .map(|app| request(&app, ReconcileReason::BulkReconcile));
     let all_listed = async move {
@@ -228,6 +240,49 @@ where
     receiver
 }
 
+/// Watches what apps may refer to, by metadata alone, and says which apps a change
+/// concerns.
+fn watch_references<K>(
+    context: &Arc<Context>,
+    changed: &mpsc::UnboundedSender<AppKey>,
+    tasks: &mut JoinSet<()>,
+) where
+    K: Referable
+        + Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let (context, changed) = (context.clone(), changed.clone());
+    tasks.spawn(async move {
+        // Every namespace has one of these, and nobody refers to it.
+        let config =
+            watcher::Config::default().fields("metadata.name!=kube-root-ca.crt").timeout(WATCH_SECONDS);
+        let mut events = in_namespaces(&context, |api: Api<PartialObjectMeta<K>>| {
+            watcher(api, config.clone()).backoff(WatchBackoff::default()).modify(bare).boxed()
+        });
+        while let Some(event) = events.next().await {
+            let Ok(event) = event else { continue };
+            for app in context.references.take::<K, _>(&event) {
+                // Nobody listens any more when the controller stops.
+                let _ = changed.send(app);
+            }
+        }
+    });
+}
+
+/// Leaves name and version.
+fn bare<K>(object: &mut PartialObjectMeta<K>) {
+    let meta = &mut object.metadata;
+    meta.annotations = None;
+    meta.labels = None;
+    meta.managed_fields = None;
+    meta.owner_references = None;
+    meta.finalizers = None;
+}
+
 /// What happens to a kind in the namespaces that are watched.
 fn watched<K>(
     context: &Context,
@@ -243,10 +298,23 @@ where
         + 'static,
 {
     let config = config.timeout(WATCH_SECONDS);
+    in_namespaces(context, |api: Api<K>| {
+        watcher(api, config.clone()).backoff(WatchBackoff::default()).modify(slim).boxed()
+    })
+}
+
+/// Events of a kind, those of each namespace from a watch of its own.
+fn in_namespaces<K, M>(
+    context: &Context,
+    watch: impl Fn(Api<K>) -> BoxStream<'static, Result<Event<M>, watcher::Error>>,
+) -> BoxStream<'static, Result<Event<M>, watcher::Error>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + 'static,
+    M: ResourceExt + Clone + Send + 'static,
+{
     let events = |api: Api<K>, name: String| {
         let (health, metrics) = (context.health.clone(), context.metrics.clone());
-        let events = watcher(api, config.clone()).backoff(WatchBackoff::default()).modify(slim);
-        events.inspect(move |event| note(&health, &metrics, &K::kind(&()), &name, event)).boxed()
+        watch(api).inspect(move |event| note(&health, &metrics, &K::kind(&()), &name, event)).boxed()
     };
     let (client, kind) = (&context.client, K::kind(&()));
     match context.namespaces.as_slice() {

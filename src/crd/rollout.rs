@@ -36,6 +36,10 @@ pub struct Rollout {
     /// there until the spec changes. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_rollback: Option<bool>,
+    /// Replace the instances when a `ConfigMap` that env or envFrom refers to changes, and when a Secret
+    /// does, where the installation allows the operator to look after those. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_config_change: Option<bool>,
     /// A job that has to succeed before instances of a new revision are made, such as the migration
     /// of a database; the old ones run on meanwhile. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

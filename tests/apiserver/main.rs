@@ -8,6 +8,7 @@ mod autoscaling;
 mod bad_input;
 mod before;
 mod children;
+mod config;
 mod cycles;
 mod definition;
 mod faults;

@@ -44,7 +44,8 @@ fn whatever_children_are_made_of_a_nodeapp_the_api_server_takes_them() {
                 refused += 1;
                 continue;
             }
-            let settings = Settings { runner_image: "registry.example/runner:1".to_owned() };
+            let settings =
+                Settings { runner_image: "registry.example/runner:1".to_owned(), watch_secrets: false };
             let children = desired(&valid, &Observed::default(), &settings);
             let client = &namespace.cluster().client;
             let all = async {

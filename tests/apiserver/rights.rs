@@ -101,6 +101,10 @@ async fn live_through_everything(namespace: &Namespace) -> Result<()> {
         namespace.apply(&app("shop", &json!({"env": env}))).await?;
         reported(namespace, "shop", valid).await?;
     }
+    // What an app refers to is looked at.
+    let from = json!({"envFrom": [{"configMapRef": {"name": "settings", "optional": true}}]});
+    namespace.apply(&app("refers", &from)).await?;
+    reported(namespace, "refers", "True").await?;
     // A job whose pod never starts makes room for the next one.
     let before = json!({"rollout": {"before": {"command": ["migrate"]}}});
     namespace.apply(&app("data", &before)).await?;

@@ -244,6 +244,24 @@ async fn install_once() -> Result<()> {
     }
 }
 
+/// The right to read Secrets, in one namespace.
+async fn grant_secrets(namespace: &Namespace) -> Result<()> {
+    let client = admin(&Tap::default()).await?;
+    let mut role: Value = serde_saphyr::from_str(&generated::rbac_with_secrets_yaml())?;
+    role["kind"] = json!("Role");
+    role["metadata"]["name"] = json!("with-secrets");
+    let base = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}", namespace.name());
+    apply(&client, &format!("{base}/roles/with-secrets"), &role).await?;
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "with-secrets"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "with-secrets"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
+    });
+    apply(&client, &format!("{base}/rolebindings/with-secrets"), &binding).await.map(drop)
+}
+
 /// A running operator that looks at one namespace.
 pub(crate) struct Operator {
     task: JoinHandle<()>,
@@ -264,9 +282,23 @@ impl Operator {
         Ok(Self::start_as(client, vec![namespace.name().to_owned()], runner_image))
     }
 
+    /// Starts one that may look after Secrets.
+    pub(crate) async fn start_with_secrets(namespace: &Namespace, tap: &Tap) -> Result<Self> {
+        install().await?;
+        grant_secrets(namespace).await?;
+        let client = operator_client(tap).await?;
+        let runner_image = "registry.example/nodeapp-runner:1".to_owned();
+        let settings = Settings { runner_image, watch_secrets: true };
+        Ok(Self::start_as_set(client, vec![namespace.name().to_owned()], settings))
+    }
+
     /// Starts one with the rights of a client, that looks at these namespaces.
     pub(crate) fn start_as(client: Client, namespaces: Vec<String>, runner_image: &str) -> Self {
-        let settings = Settings { runner_image: runner_image.to_owned() };
+        let settings = Settings { runner_image: runner_image.to_owned(), watch_secrets: false };
+        Self::start_as_set(client, namespaces, settings)
+    }
+
+    fn start_as_set(client: Client, namespaces: Vec<String>, settings: Settings) -> Self {
         let health = Arc::new(Health::in_namespaces(&wiring::WATCHED, &namespaces));
         health.found_missing(Vec::new());
         let mut context = Context::new(client, settings, Metrics::new(), health.clone());

@@ -5,6 +5,7 @@
 mod app;
 mod autoscaling;
 mod bad_images;
+mod before;
 mod children;
 mod control;
 mod crash;

@@ -1,11 +1,13 @@
 //! Runs the pods: replaces them one surge at a time and never serves with fewer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::config::Config;
 use super::metadata;
 use crate::controller::names;
 use crate::controller::validate::ValidatedApp;
@@ -17,10 +19,25 @@ const REPLICA_SETS_KEPT: i32 = 3;
 
 /// The Deployment of an app with the given pod template, which is that of `revision`
 /// unless no pods may be made yet.
-pub(super) fn build(app: &ValidatedApp, template: PodTemplateSpec, revision: Option<&str>) -> Deployment {
+pub(super) fn build(
+    app: &ValidatedApp,
+    mut template: PodTemplateSpec,
+    revision: Option<&str>,
+    config: Config,
+) -> Deployment {
     let mut metadata = metadata(app, app.name.clone());
+    let annotations = [
+        (names::REVISION_ANNOTATION, revision.map(str::to_owned)),
+        (names::CONFIG_ANNOTATION, config.seen),
+        (names::CONFIG_CHANGED_ANNOTATION, config.changed),
+    ];
+    let annotations = annotations.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     metadata.annotations =
-        revision.map(|revision| [(names::REVISION_ANNOTATION.to_owned(), revision.to_owned())].into());
+        Some(annotations.collect()).filter(|annotations: &BTreeMap<_, _>| !annotations.is_empty());
+    if let Some(mark) = config.mark {
+        let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
+        annotations.insert(names::CONFIG_HASH_ANNOTATION.to_owned(), mark);
+    }
     Deployment {
         metadata,
         spec: Some(DeploymentSpec {

@@ -2,6 +2,7 @@
 //! the same app and the same revisions always give the same objects.
 
 mod autoscaler;
+mod config;
 mod course;
 mod cron_job;
 mod deployment;
@@ -40,6 +41,8 @@ use super::validate::ValidatedApp;
 pub struct Settings {
     /// Image with the runner.
     pub runner_image: String,
+    /// Whether the operator may look after Secrets that apps refer to.
+    pub watch_secrets: bool,
 }
 
 /// Children as they should be.
@@ -173,7 +176,8 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
         },
         None => {
             let template = restarts.stamped(template);
-            let mut deployment = deployment::build(app, template, course.running.as_deref());
+            let config = config::config(app, observed, settings.watch_secrets);
+            let mut deployment = deployment::build(app, template, course.running.as_deref(), config);
             if let Some(spec) = deployment.spec.as_mut().filter(|_| no_pods) {
                 spec.replicas = Some(0);
             }

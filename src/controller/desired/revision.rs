@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn runner(image: &str) -> Settings {
-        Settings { runner_image: image.to_owned() }
+        Settings { runner_image: image.to_owned(), watch_secrets: false }
     }
 
     fn seen(revisions: &[&ControllerRevision]) -> Observed {

@@ -1,9 +1,10 @@
 //! What is told where something else runs than the spec asks for.
 
-use super::Hindrance;
+use super::rollout::{Rollout, Situation};
+use super::{Findings, Hindrance};
 use crate::controller::desired::{Applied, Children, Detour, Stage};
-use crate::controller::names::ROLLBACK_ANNOTATION;
-use crate::crd::Reason;
+use crate::controller::names::{CONFIG_CHANGED_ANNOTATION, ROLLBACK_ANNOTATION, annotation};
+use crate::crd::{NodeAppStatus, Reason};
 
 /// Why the spec is not carried out, if it is not.
 pub(super) fn hindrance(children: &Children<Applied>) -> Option<Hindrance> {
@@ -82,4 +83,30 @@ pub(super) fn unknown(children: &Children<Applied>) -> Option<String> {
         "the annotation {ROLLBACK_ANNOTATION} names {to}, which is no revision of this app that has run; there are: \
          {known}. Correct or remove it; what the spec asks for runs meanwhile"
     ))
+}
+
+/// Says what is new about pods whose template has been rolled out before: what the
+/// app refers to.
+pub(super) fn tell_of_config(previous: &NodeAppStatus, findings: Findings<'_>, situation: &mut Situation) {
+    let Findings::Applied(children) = findings else { return };
+    let known = children.course.running.is_some() && children.course.running == previous.stable_revision;
+    let Some(deployment) = &children.deployment else { return };
+    let changed = annotation(&deployment.metadata, CONFIG_CHANGED_ANNOTATION);
+    let Some(changed) = changed.filter(|_| known) else { return };
+    match situation.rollout {
+        Rollout::Rolling => situation.message += &format!("; {changed} has changed"),
+        Rollout::Stuck => {
+            situation.message = format!(
+                "new pods do not get ready since {changed} has changed. Old pods keep running with what was there \
+                 before; see the pods' logs and events, then correct {changed}: {}",
+                situation
+                    .message
+                    .trim_start_matches("new pods do not get ready: ")
+                    .split(". ")
+                    .next()
+                    .unwrap_or_default()
+            );
+        }
+        _ => {}
+    }
 }

@@ -127,7 +127,7 @@ mod tests {
         use crate::controller::desired::{Settings, desired};
         use crate::controller::observe::Observed;
         let valid = crate::controller::validate::validate(app).unwrap();
-        let settings = Settings { runner_image: "runner:1".into() };
+        let settings = Settings { runner_image: "runner:1".into(), watch_secrets: false };
         desired(&valid, &Observed::default(), &settings).template().cloned().unwrap()
     }
 

@@ -93,7 +93,8 @@ pub fn compute(
     let same_number = deployment.is_some_and(|it| replicas::replicas(it) == previous.desired_replicas);
     let due = (same_spec && same_number && was_ready(previous))
         || scaling_until(previous, deployment).is_some_and(|deadline| deadline <= now);
-    let situation = Situation::of(deployment, due);
+    let mut situation = Situation::of(deployment, due);
+    course::tell_of_config(previous, findings, &mut situation);
     let runs = match findings {
         Findings::Applied(children) => children.runs.as_ref(),
         _ => None,

@@ -613,3 +613,20 @@ fn a_clock_that_jumps_changes_no_status_of_an_app_at_rest() {
         }
     }
 }
+
+#[test]
+fn a_stuck_rollout_that_a_config_map_has_caused_names_it() {
+    let mut stuck = deployment(&Pods(2, 3, 1, 2), &[STUCK]);
+    stuck.metadata.annotations =
+        Some([("nodeapp.dev/config-changed".into(), "ConfigMap/settings".into())].into());
+    let message = |previous: &NodeAppStatus| {
+        let status = carried_out(stuck.clone(), previous, 0);
+        assert_eq!(of(&status, ConditionType::Degraded), ("True", "RolloutStuck"));
+        status.conditions[3].message.clone()
+    };
+    let rolled_out = NodeAppStatus { stable_revision: Some("cart-1".into()), ..NodeAppStatus::default() };
+    let told = message(&rolled_out);
+    assert!(told.contains("correct ConfigMap/settings") && told.contains("2 wanted, 2 available"), "{told}");
+    let another = NodeAppStatus { stable_revision: Some("cart-0".into()), ..NodeAppStatus::default() };
+    assert!(message(&another).contains("correct the spec"), "the spec is new as well");
+}

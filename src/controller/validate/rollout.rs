@@ -24,6 +24,8 @@ pub struct RolloutPolicy {
     pub paused: bool,
     /// Whether a failed one is taken back.
     pub auto_rollback: bool,
+    /// Whether instances are replaced when something changes that the app refers to.
+    pub on_config_change: bool,
     /// A job that comes first.
     pub before: Option<BeforeRollout>,
 }
@@ -74,6 +76,7 @@ pub(super) fn policy(spec: &NodeAppSpec, listen_timeout: Duration, problems: &mu
         progress_deadline,
         paused: given.paused.unwrap_or(false),
         auto_rollback: given.auto_rollback.unwrap_or(false),
+        on_config_change: given.on_config_change.unwrap_or(true),
         before: before::before(spec, problems),
     }
 }

@@ -40,7 +40,11 @@ fn before(command: &[&str]) -> Value {
 impl Life {
     /// One reconcile, with everything carried out.
     fn look(&mut self, app: &ValidatedApp) -> Children<Prepared> {
-        let children = desired(app, &self.observed, &Settings { runner_image: "runner:1".to_owned() });
+        let children = desired(
+            app,
+            &self.observed,
+            &Settings { runner_image: "runner:1".to_owned(), watch_secrets: false },
+        );
         let name = children.revision.metadata.name.clone();
         self.observed.revisions.retain(|known| known.metadata.name != name);
         self.observed.revisions.push(Arc::new(children.revision.clone()));
