@@ -70,18 +70,18 @@ pub const TABLE: &[Permission] = &[
         unproved: &[],
     },
     Permission {
-        group: "batch",
-        resource: "cronjobs",
-        verbs: &["create", "delete", "get", "list", "patch", "watch"],
-        why: "it runs the pods of an app that is a job; one that is none any more loses it",
-        unproved: &[],
-    },
-    Permission {
         group: "autoscaling",
         resource: "horizontalpodautoscalers",
         verbs: &["create", "delete", "get", "list", "patch", "watch"],
         why: "it makes the number of instances follow the load; one of someone else that would scale an \
               app's Deployment is told",
+        unproved: &[],
+    },
+    Permission {
+        group: "batch",
+        resource: "cronjobs",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "it runs the pods of an app that is a job; one that is none any more loses it",
         unproved: &[],
     },
     Permission {

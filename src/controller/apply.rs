@@ -90,7 +90,7 @@ impl<'a> Writer<'a> {
     pub async fn apply(
         &mut self,
         children: Children<Prepared>,
-        autoscaled: Option<Autoscaled>,
+        by_load: Option<Autoscaled>,
         observed: &Observed,
     ) -> Result<Children<Applied>, Error> {
         let Children {
@@ -139,7 +139,7 @@ impl<'a> Writer<'a> {
             self.optional(None, observed.autoscaler.as_deref()).await?;
         }
         let deployment = match deployment {
-            Some(deployment) => Some(self.deployment(deployment, autoscaled, observed).await?),
+            Some(deployment) => Some(Box::pin(self.deployment(deployment, by_load, observed)).await?),
             None => None,
         };
         let autoscaler = match autoscaler {
@@ -163,7 +163,7 @@ impl<'a> Writer<'a> {
         // An app that is held back before its first rollout has no pods, autoscaled or not.
         let number_is_ours = desired.spec.as_ref().is_some_and(|spec| spec.replicas.is_some());
         if let Some(autoscaled) = autoscaled.filter(|_| !number_is_ours) {
-            return self.autoscaled(desired, autoscaled, observed).await;
+            return Box::pin(self.autoscaled(desired, autoscaled, observed)).await;
         }
         let deployment = self.one(desired, observed.deployment.as_deref()).await?;
         match replicas::forget(&deployment) {
@@ -179,13 +179,12 @@ impl<'a> Writer<'a> {
         autoscaled: Autoscaled,
         observed: &Observed,
     ) -> Result<Deployment, Error> {
-        let mut deployment = match observed.deployment.as_deref() {
-            Some(live) => live.clone(),
-            None => {
-                let mut first = desired.clone();
-                first.spec.get_or_insert_default().replicas = Some(autoscaled.first(observed.wanted_before));
-                self.one(first, None).await?
-            }
+        let mut deployment = if let Some(live) = observed.deployment.as_deref() {
+            live.clone()
+        } else {
+            let mut first = desired.clone();
+            first.spec.get_or_insert_default().replicas = Some(autoscaled.first(observed.wanted_before));
+            self.one(first, None).await?
         };
         if let Some(hold) = replicas::handover(&desired, &deployment) {
             deployment = self.hold(hold, &deployment).await?;

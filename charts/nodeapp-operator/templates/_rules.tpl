@@ -61,9 +61,9 @@ rules:
   - patch
   - watch
 - apiGroups:
-  - batch
+  - autoscaling
   resources:
-  - cronjobs
+  - horizontalpodautoscalers
   verbs:
   - create
   - delete
@@ -72,9 +72,9 @@ rules:
   - patch
   - watch
 - apiGroups:
-  - autoscaling
+  - batch
   resources:
-  - horizontalpodautoscalers
+  - cronjobs
   verbs:
   - create
   - delete
