@@ -3,6 +3,8 @@
 //! The same pure code renders them here and there. `manifests/install.yaml` needs Helm and is compared by
 //! `cargo xtask gen --check`.
 
+#[path = "../xtask/src/gen/pm2.rs"]
+mod pm2;
 #[path = "../xtask/src/gen/reference.rs"]
 mod reference;
 #[path = "../xtask/src/gen/render.rs"]

@@ -180,6 +180,7 @@ fn autoscaling() -> Vec<Row> {
 fn logs() -> Vec<Row> {
     vec![
         row("logDateFormat", json!("HH"), json!("mm")),
+        row("statusLogTail", json!(false), json!(true)),
         row("logType", json!("raw"), json!("json")),
         row("mergeLogs", json!(false), json!(true)),
         row("outFile", json!("a.log"), json!("b.log")),
@@ -399,6 +400,7 @@ fn defaults_in_the_schema_are_the_defaults_of_the_code() {
         ".status.desiredReplicas",
         ".status.readyReplicas",
         ".status.replicas",
+        ".status.restarts",
         ".status.updatedReplicas",
     ];
     let mut expected: BTreeMap<String, Value> =

@@ -80,6 +80,13 @@ impl<K: Resource + ResourceExt + PartialEq> Cache<K> {
         state.live.by_app.is_empty() && state.live.app_of.is_empty()
     }
 
+    /// The children of all apps.
+    pub fn all(&self) -> Vec<(AppKey, Arc<K>)> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let apps = state.live.by_app.iter();
+        apps.flat_map(|(app, children)| children.values().map(|child| (app.clone(), child.clone()))).collect()
+    }
+
     /// Takes in what a watch has seen; returns the apps that it concerns.
     pub fn take(&self, event: Event<K>) -> HashSet<AppKey> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);

@@ -68,10 +68,29 @@ pub fn between(previous: &NodeAppStatus, current: &NodeAppStatus) -> Vec<Note> {
             notes.push(Note { warning, reason: now.reason, text: now.message });
         }
     }
+    notes.extend(another_exit(previous, current));
     if let Some(note) = another_template(previous, current) {
         notes.insert(0, note);
     }
     notes
+}
+
+/// An exit, unless the last one of its kind is just over: a crash loop is one story.
+fn another_exit(previous: &NodeAppStatus, current: &NodeAppStatus) -> Option<Note> {
+    let exit = current.last_exit.as_ref()?;
+    if let Some(before) = &previous.last_exit {
+        let time = |time: &str| time.parse::<Timestamp>().ok();
+        let known = before.reason == exit.reason && before.pod == exit.pod;
+        let apart = time(&exit.time).zip(time(&before.time)).map(|(now, before)| now.duration_since(before));
+        if before == exit || (known && apart.is_some_and(|apart| apart < SERIES)) {
+            return None;
+        }
+    }
+    Some(Note {
+        warning: exit.reason != "Completed",
+        reason: exit.reason.clone(),
+        text: format!("{}: {}", exit.pod, exit.message),
+    })
 }
 
 fn another_template(previous: &NodeAppStatus, current: &NodeAppStatus) -> Option<Note> {
@@ -217,6 +236,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::crd::status::LastExit;
 
     fn status(conditions: &[(ConditionType, &str, Reason, &str)]) -> NodeAppStatus {
         let condition = |(type_, status, reason, message): &(ConditionType, &str, Reason, &str)| Condition {
@@ -244,6 +264,25 @@ mod tests {
         let first = status(&[(ConditionType::Valid, "False", Reason::InvalidSpec, "a")]);
         let second = status(&[(ConditionType::Valid, "False", Reason::InvalidSpec, "b")]);
         assert_eq!(reasons(&first, &second), [(true, "InvalidSpec".to_owned())]);
+    }
+
+    #[test]
+    fn an_exit_is_told_and_a_crash_loop_is_one_story() {
+        let exited = |time: &str, reason: &str| NodeAppStatus {
+            last_exit: Some(LastExit {
+                time: time.to_owned(),
+                pod: "cart-1".to_owned(),
+                reason: reason.to_owned(),
+                ..LastExit::default()
+            }),
+            ..NodeAppStatus::default()
+        };
+        let first = exited("2026-01-01T00:00:00Z", "Crash");
+        assert_eq!(reasons(&NodeAppStatus::default(), &first), [(true, "Crash".to_owned())]);
+        assert!(between(&first, &exited("2026-01-01T00:00:30Z", "Crash")).is_empty());
+        let other = exited("2026-01-01T00:00:30Z", "OutOfMemory");
+        assert_eq!(reasons(&first, &other), [(true, "OutOfMemory".to_owned())]);
+        assert_eq!(reasons(&first, &exited("2026-01-01T01:00:00Z", "Crash")).len(), 1);
     }
 
     #[test]

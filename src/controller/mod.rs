@@ -28,6 +28,7 @@ pub mod references;
 pub mod replicas;
 mod report;
 pub mod restarts;
+pub mod runners;
 pub mod runs;
 mod scopes;
 pub mod ssa;

@@ -20,7 +20,9 @@ use super::error::{Action, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER, REVISION_ANNOTATION, annotation};
 use super::pods::AppPod;
 use super::references::Contents;
+use super::runners::Runners;
 use super::runs;
+use super::status::Instance;
 use crate::crd::instance::FillStatus;
 use crate::crd::{CronRestartStatus, NodeAppStatus, RollbackByHand};
 
@@ -46,6 +48,8 @@ pub struct Caches {
     pub pods: Cache<AppPod>,
     /// Autoscalers, those of others too: by the Deployment that they scale.
     pub autoscalers: Cache<HorizontalPodAutoscaler>,
+    /// What the runners in them have told.
+    pub runners: Runners,
 }
 
 impl Caches {
@@ -184,6 +188,12 @@ impl Observed {
 fn running(deployment: Option<&Deployment>, status: &NodeAppStatus) -> Option<String> {
     let said = deployment.and_then(|deployment| annotation(&deployment.metadata, REVISION_ANNOTATION));
     said.or(status.revision.as_deref()).map(str::to_owned)
+}
+
+/// The pods of an app with what their runners have told.
+pub fn instances(caches: &Caches, app: &AppKey) -> Vec<Instance> {
+    let pods = caches.pods.of(app).into_iter();
+    pods.map(|pod| (pod.clone(), caches.runners.of(&pod))).collect()
 }
 
 /// What the API server knows: asked when a name was found taken, since objects

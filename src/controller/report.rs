@@ -12,6 +12,7 @@ use super::context::Context;
 use super::desired::{Applied, Children};
 use super::error::{Action, Error};
 use super::events::{self, Note};
+use super::observe;
 use super::outcome::{Done, Outcome};
 use super::ssa::{self, Part};
 use super::status::{self, Findings};
@@ -35,7 +36,8 @@ pub(super) async fn report(
     let version = app.resource_version();
     let previous = last(context, app, key);
     let now = Timestamp::now();
-    let current = status::compute(app, &previous, findings, now);
+    let learned = status::learn(previous.clone(), &observe::instances(&context.caches, key));
+    let current = status::compute(app, &learned, findings, now);
     let good_for = status::good_for(app, &current, findings, now);
     if current == previous {
         return Ok(Done { outcome, good_for });

@@ -30,7 +30,7 @@ use super::context::Context;
 use super::pods::{AppPod, slim_pod};
 use super::references::Referable;
 use super::watching::{WatchBackoff, note};
-use super::{Guarded, capacity, names, reconcile, retry, scopes};
+use super::{Guarded, capacity, names, reconcile, retry, runners, scopes};
 use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
@@ -76,7 +76,8 @@ pub async fn run(
     let (touched, children) = mpsc::unbounded_channel();
     let mut watches = JoinSet::new();
     let mut listed = watch_children(&context, &touched, &mut watches);
-    watches.spawn(capacity::keep_looking(context.clone(), touched));
+    watches.spawn(capacity::keep_looking(context.clone(), touched.clone()));
+    watches.spawn(runners::keep_asking(context.clone(), touched));
     let (changed, config) = mpsc::unbounded_channel();
     watch_references::<ConfigMap>(&context, &changed, &mut watches);
     if context.settings.watch_secrets {

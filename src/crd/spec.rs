@@ -382,6 +382,12 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
+    /// Keep the last lines of a process that has ended and show them in status.lastExit: up to ten of
+    /// standard error, or of standard output where the runner handles that and the other is silent.
+    /// Exact values of variables that come from Secrets, or are named like credentials, are masked.
+    /// Default true (PM2: none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_log_tail: Option<bool>,
     /// Directories that the app may write to, beside `/tmp`: absolute paths, empty at every start of
     /// a pod. What the image has there is hidden. Everything else is read-only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

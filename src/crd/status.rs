@@ -66,12 +66,55 @@ pub struct NodeAppStatus {
     /// Address of the Service inside the cluster; absent for a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Restarts of the instances that there are: of their processes by the runner (PM2's `↺`) and of
+    /// their containers by the kubelet.
+    #[serde(default)]
+    pub restarts: i64,
+    /// How the process of an instance ended last, other than by order. It stays until there is a
+    /// later one, though the pod may be gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<LastExit>,
+    /// Why the rollout of failedRevision has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub failed_reason: Option<String>,
     /// Where the variables of the pods come from, by names and never by values. A later entry wins
     /// over an earlier one, and a name stands where it won. What the image and the runner set is
     /// not listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub env: Vec<EnvNames>,
+}
+
+/// The end of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastExit {
+    /// When it ended.
+    #[schemars(extend("format" = "date-time"))]
+    pub time: String,
+    /// Name of the pod.
+    #[schemars(length(max = 253))]
+    pub pod: String,
+    /// Exit code, if it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// Name of the signal that ended it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub signal: Option<String>,
+    /// Why: Completed, Crash, `OutOfMemory` (killed by the kernel), `MemoryLimit` (maxMemoryRestart),
+    /// Hung, `ProbeFailed`, or what kept it from starting: `BadConfig`, `ScriptMissing`,
+    /// `ProgramMissing`, System.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// A sentence for people, with what follows.
+    #[schemars(length(max = 4096))]
+    pub message: String,
+    /// The last lines that it wrote, if statusLogTail is not false.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 4096)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub log_tail: Vec<String>,
 }
 
 /// The variables of one source.

@@ -12,6 +12,7 @@ mod crash;
 mod endings;
 mod example;
 mod instance_index;
+mod last_exit;
 mod launch;
 mod log_files;
 mod memory;

@@ -2,6 +2,7 @@
 
 mod endurance;
 mod fake;
+mod runners;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 //! The operator prints its CRD and its `ClusterRole`; charts, manifests and the field reference are made of that.
 //! All but `manifests/install.yaml`, which needs Helm, are compared by `tests/generated.rs` too.
 
+mod pm2;
 mod reference;
 mod render;
 

@@ -66,6 +66,9 @@ pub struct RunnerConfig {
     /// Log files; when absent the app's output goes to the container's output only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_files: Option<LogFiles>,
+    /// The last lines before an end, for the operator; not kept when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_tail: Option<LogTail>,
 }
 
 impl RunnerConfig {
@@ -86,6 +89,7 @@ impl RunnerConfig {
             preload: Preload::default(),
             log: LogPolicy::default(),
             log_files: None,
+            log_tail: None,
         }
     }
 }
@@ -369,6 +373,24 @@ pub struct LogPolicy {
     /// `CET-1CEST,M3.5.0,M10.5.0/3`; UTC when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+}
+
+/// What is needed to tell the last lines of a process to the operator alone, and
+/// without credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LogTail {
+    /// Who knows it is told: the last part of [`crate::LAST_EXIT_PAGE`].
+    pub key: String,
+    /// Variables whose values are credentials.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// So do the names of variables begin that come from whole Secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secret_prefixes: Vec<String>,
+    /// Variables that begin so but come from elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plain: Vec<String>,
 }
 
 /// Form of a line of output.

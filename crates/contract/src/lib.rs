@@ -27,5 +27,9 @@ pub use zone::Zone;
 /// `/status`, `/metrics`. PM2's web interface has the same number.
 pub const RUNNER_PORT: u16 = 9615;
 
+/// Page of that endpoint with the [`LastExit`] and its last lines: followed by the
+/// key in [`config::LogTail`], since the other pages are for everyone.
+pub const LAST_EXIT_PAGE: &str = "/last-exit/";
+
 /// Annotation of the pod that holds the [`RunnerConfig`] as JSON.
 pub const CONFIG_ANNOTATION: &str = "nodeapp.dev/runner-config";

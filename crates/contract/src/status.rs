@@ -68,6 +68,10 @@ pub struct LastExit {
     pub message: String,
     /// Milliseconds since the Unix epoch.
     pub at: Millis,
+    /// Its last lines, without credentials: in the termination message and on the page
+    /// with a key, never in `/status`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log_tail: Vec<String>,
 }
 
 /// Answer of `/status`. Holds no environment and no log lines.

@@ -1,11 +1,12 @@
 //! Carries out what the machine decides.
 
-use nodeapp_contract::{ExitCode, ExitReason};
+use nodeapp_contract::{ExitCode, ExitReason, LastExit};
 
 use crate::custom::Registry;
 use crate::ends;
 use crate::ipc::{self, Ipc};
 use crate::launch::{self, Facts, LaunchError};
+use crate::logs::tail;
 use crate::machine::{Action, End, Ended, Event, Next};
 use crate::record::{epoch_millis, termination_message};
 use crate::say::say;
@@ -127,11 +128,15 @@ impl Supervisor {
 
     fn record_end(&mut self, end: End, ended: &Ended, next: Next) {
         self.probes.stop();
+        let mut log_tail = vec![];
         if let Some(logs) = &mut self.logs {
             logs.drain();
+            if let Some(policy) = &self.config.log_tail {
+                log_tail = logs.tail(&tail::secrets(policy, &self.env));
+            }
         }
         let context = ends::Context { oom_kill: self.oom_kill, why: self.why.take(), at: epoch_millis() };
-        let exit = ends::describe(end, ended, next, &context);
+        let exit = LastExit { log_tail, ..ends::describe(end, ended, next, &context) };
         say!("{}", exit.message);
         termination_message(&self.settings.termination_log, &exit);
         self.record.last_exit = Some(exit);

@@ -41,7 +41,8 @@ impl Metric {
         let number = match &self.value {
             Value::Number(number) => number.as_f64(),
             Value::Bool(yes) => Some(f64::from(u8::from(*yes))),
-            Value::String(text) => text.trim().parse().ok(),
+            // As JavaScript writes it; what else the standard library could read is 16 kB of code.
+            Value::String(text) => serde_json::from_slice(text.trim().as_bytes()).ok(),
             _ => None,
         };
         number.filter(|number| number.is_finite())
@@ -134,7 +135,7 @@ pub(crate) fn call(action: &str, params: Option<&str>) -> String {
     match params {
         None => Value::from(action).to_string(),
         Some(text) => {
-            let opts = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+            let opts = serde_json::from_slice(text.as_bytes()).unwrap_or_else(|_| Value::from(text));
             json!({"msg": action, "opts": opts}).to_string()
         }
     }
@@ -154,17 +155,21 @@ pub(crate) fn parse(line: &[u8]) -> Option<Message> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).ok()?;
     let data = envelope.data.get();
     match envelope.kind.get() {
-        "\"axm:monitor\"" => serde_json::from_str(data).ok().map(|Monitor(all)| Message::Monitor(all)),
+        "\"axm:monitor\"" => {
+            serde_json::from_slice(data.as_bytes()).ok().map(|Monitor(all)| Message::Monitor(all))
+        }
         "\"axm:action\"" => {
-            let told: Told<'_> = serde_json::from_str(data).ok()?;
+            let told: Told<'_> = serde_json::from_slice(data.as_bytes()).ok()?;
             let name = text(told.action_name)?;
-            let opts: Opts<'_> =
-                told.opts.and_then(|opts| serde_json::from_str(opts.get()).ok()).unwrap_or_default();
+            let opts: Opts<'_> = told
+                .opts
+                .and_then(|opts| serde_json::from_slice(opts.get().as_bytes()).ok())
+                .unwrap_or_default();
             let arity = told.arity.and_then(|raw| raw.get().parse().ok());
             Some(Message::Action(name, Action { arity, comment: opts.comment.and_then(text) }))
         }
         "\"axm:reply\"" => {
-            let told: Told<'_> = serde_json::from_str(data).ok()?;
+            let told: Told<'_> = serde_json::from_slice(data.as_bytes()).ok()?;
             let value = told.value.map_or("null", RawValue::get);
             Some(Message::Reply(text(told.action_name)?, value.to_owned()))
         }
@@ -176,7 +181,7 @@ pub(crate) fn parse(line: &[u8]) -> Option<Message> {
 fn text(raw: &RawValue) -> Option<String> {
     // Six bytes of JSON at most for each byte of text.
     let short = raw.get().len() <= MAX_TEXT * 6 + 2;
-    let text: String = short.then(|| serde_json::from_str(raw.get()).ok())??;
+    let text: String = short.then(|| serde_json::from_slice(raw.get().as_bytes()).ok())??;
     (!text.is_empty() && text.len() <= MAX_TEXT).then_some(text)
 }
 
@@ -254,7 +259,7 @@ impl<'de> Visitor<'de> for Entries {
             if found.len() >= MAX_ENTRIES || name.is_empty() || name.len() > MAX_TEXT {
                 continue;
             }
-            let measured = serde_json::from_str::<Measured<'_>>(raw.get()).ok();
+            let measured = serde_json::from_slice::<Measured<'_>>(raw.get().as_bytes()).ok();
             if let Some(metric) = measured.and_then(|measured| measured.metric()) {
                 found.push((name, metric));
             }
@@ -286,13 +291,15 @@ mod tests {
         let registry = registry(&[
             r#"{"type":"axm:monitor","data":{"users":{"value":3,"unit":"users","type":"x","historic":true}}}"#,
             r#"{"type":"axm:monitor","data":{"p95":{"value":"1.06","unit":"ms"},"mode":{"value":"warm"},"odd":7}}"#,
+            r#"{"type":"axm:monitor","data":{"small":{"value":" 1e-7 "},"none":{"value":"Infinity"}}}"#,
         ]);
         let number = |name: &str| registry.metrics()[name].number();
         assert_eq!((number("users"), number("p95"), number("mode")), (Some(3.0), Some(1.06), None));
+        assert_eq!((number("small"), number("none")), (Some(1e-7), None));
         assert_eq!(registry.metrics()["users"].unit(), "users");
         assert_eq!(
             registry.metrics_json(),
-            r#"{"mode":{"value":"warm"},"p95":{"unit":"ms","value":"1.06"},"users":{"unit":"users","value":3}}"#
+            r#"{"mode":{"value":"warm"},"none":{"value":"Infinity"},"p95":{"unit":"ms","value":"1.06"},"small":{"value":" 1e-7 "},"users":{"unit":"users","value":3}}"#
         );
     }
 

@@ -59,7 +59,14 @@ pub(crate) fn describe(end: End, ended: &Ended, next: Next, context: &Context) -
         Next::Rest(rest) => format!("; not started again: {}", why_at_rest(rest)),
         Next::Nothing => String::new(),
     };
-    LastExit { code, signal, reason, message: format!("{what}{follows}"), at: Millis(context.at) }
+    LastExit {
+        code,
+        signal,
+        reason,
+        message: format!("{what}{follows}"),
+        at: Millis(context.at),
+        log_tail: vec![],
+    }
 }
 
 /// Why a process that has ended is left at that.

@@ -1,6 +1,6 @@
 //! The four pages of the endpoint, made from one view of the state.
 
-use nodeapp_contract::RunnerStatus;
+use nodeapp_contract::{LAST_EXIT_PAGE, LastExit, RunnerStatus};
 
 use crate::custom::Registry;
 use crate::http::Answer;
@@ -42,6 +42,17 @@ pub(crate) fn page<'v>(path: &str, not_ready: Option<&str>, view: impl FnOnce() 
         }
         _ => Answer::text(404, "known paths: /ready /live /status /metrics\n"),
     }
+}
+
+/// The last exit with its last lines, for who knows the key; nothing if that is not
+/// what was asked for.
+pub(crate) fn last_exit(path: &str, key: Option<&str>, exit: Option<&LastExit>) -> Option<Answer> {
+    let given = path.strip_prefix(LAST_EXIT_PAGE)?;
+    if given.is_empty() || Some(given) != key {
+        return None;
+    }
+    let body = serde_json::to_string(&exit).unwrap_or_default() + "\n";
+    Some(Answer { status: 200, kind: "application/json", body })
 }
 
 #[cfg(test)]
@@ -94,6 +105,19 @@ pub(crate) mod tests {
         for path in ["/ready", "/live", "/nothing"] {
             page(path, None, || panic!("{path} needs no view"));
         }
+    }
+
+    #[test]
+    fn last_lines_are_told_to_who_knows_the_key() {
+        let exit: LastExit =
+            serde_json::from_str(r#"{"reason":"Crash","message":"m","at":1,"logTail":["Error: no"]}"#)
+                .unwrap();
+        let ask = |path, key| last_exit(path, key, Some(&exit));
+        assert!(ask("/last-exit/k1", Some("k1")).unwrap().body.contains("Error: no"));
+        assert_eq!(ask("/last-exit/k2", Some("k1")), None);
+        assert_eq!(ask("/last-exit/", Some("")), None);
+        assert_eq!(ask("/last-exit/", None), None);
+        assert_eq!(ask("/status", Some("k1")), None);
     }
 
     #[test]

@@ -66,7 +66,10 @@ pub(crate) fn termination_message(path: &Path, exit: &LastExit) {
         let cut = (0..=room.min(exit.message.len())).rev().find(|at| exit.message.is_char_boundary(*at));
         exit.message.truncate(cut.unwrap_or(0));
         let json = serde_json::to_vec(&exit);
-        if json.as_ref().is_ok_and(|json| json.len() >= MAX_JSON) && room > 0 {
+        let too_long = json.as_ref().is_ok_and(|json| json.len() >= MAX_JSON);
+        if too_long && !exit.log_tail.is_empty() {
+            exit.log_tail.remove(0);
+        } else if too_long && room > 0 {
             room /= 2;
         } else {
             break json;
@@ -113,6 +116,7 @@ mod tests {
                 reason: ExitReason::Crash,
                 message: what.repeat(5_000),
                 at: Millis(1),
+                log_tail: vec![what.repeat(1_000); 2],
             };
             termination_message(&path, &exit);
             let bytes = fs::read(&path).unwrap();

@@ -111,7 +111,7 @@ const MOST_TOLD: usize = 20;
 /// Reads the text; also the paths of fields that are not known here.
 fn read(text: &str) -> Result<(RunnerConfig, Vec<String>), serde_json::Error> {
     let mut unknown = vec![];
-    let mut json = serde_json::Deserializer::from_str(text);
+    let mut json = serde_json::Deserializer::from_slice(text.as_bytes());
     let config = serde_ignored::deserialize(&mut json, |path| {
         if unknown.len() < MOST_TOLD {
             unknown.push(path.to_string());

@@ -18,6 +18,8 @@ pub(crate) enum Output {
     Inherited,
     /// Pipes whose other ends the runner reads.
     Pipes { out: OwnedFd, err: OwnedFd },
+    /// The same for standard error alone.
+    ErrorPipe(OwnedFd),
 }
 
 /// Starts it with its end of the IPC channel and the held sockets.
@@ -32,8 +34,10 @@ pub(crate) fn spawn(plan: &Plan, ipc: &UnixStream, held: Option<&Held>, output: 
     if let Some(cwd) = &plan.cwd {
         command.current_dir(cwd);
     }
-    if let Output::Pipes { out, err } = output {
-        command.stdout(out).stderr(err);
+    match output {
+        Output::Inherited => {}
+        Output::Pipes { out, err } => drop(command.stdout(out).stderr(err)),
+        Output::ErrorPipe(err) => drop(command.stderr(err)),
     }
     fcntl_setfd(ipc.as_fd(), FdFlags::empty())?;
     if let Some(held) = held {

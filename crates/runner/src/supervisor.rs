@@ -116,6 +116,7 @@ pub(crate) fn give_up(settings: &Settings, error: &LaunchError) -> u8 {
         reason: error.reason,
         message: error.message.clone(),
         at: Millis(epoch_millis()),
+        log_tail: vec![],
     };
     termination_message(&settings.termination_log, &exit);
     say!("{}", error.message);
@@ -267,7 +268,9 @@ impl Supervisor {
             Token::EndpointListener => self.endpoint.accept(self.now()),
             Token::Endpoint(id) => {
                 if let Some(path) = self.endpoint.advance(id) {
-                    let answer = pages::page(&path, self.not_ready().as_deref(), || self.view());
+                    let key = self.config.log_tail.as_ref().map(|tail| tail.key.as_str());
+                    let answer = pages::last_exit(&path, key, self.record.last_exit.as_ref())
+                        .unwrap_or_else(|| pages::page(&path, self.not_ready().as_deref(), || self.view()));
                     self.endpoint.answer(id, &answer);
                 }
             }

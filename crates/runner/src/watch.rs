@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use nodeapp_contract::RunnerStatus;
 use nodeapp_contract::config::Millis;
 use nodeapp_contract::status::{Heap, ProcessState};
+use nodeapp_contract::{LastExit, RunnerStatus};
 use rustix::process::{Pid, WaitOptions};
 
 use crate::check::Outcome;
@@ -254,7 +254,8 @@ impl Supervisor {
                 limit: heap.limit,
             }),
             actions: child.map(|child| child.registry.names()).unwrap_or_default(),
-            last_exit: self.record.last_exit.clone(),
+            // Everyone may read this page.
+            last_exit: self.record.last_exit.clone().map(|exit| LastExit { log_tail: vec![], ..exit }),
         };
         debug_assert!(status.state != ProcessState::Online || status.pid.is_some());
         status

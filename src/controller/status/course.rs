@@ -7,7 +7,9 @@ use crate::controller::names::{CONFIG_CHANGED_ANNOTATION, ROLLBACK_ANNOTATION, a
 use crate::crd::{NodeAppStatus, Reason};
 
 /// Why the spec is not carried out, if it is not.
-pub(super) fn hindrance(children: &Children<Applied>) -> Option<Hindrance> {
+/// `failed`: why the rollout of what it asks for has failed.
+pub(super) fn hindrance(children: &Children<Applied>, failed: Option<&str>) -> Option<Hindrance> {
+    let failed = failed.map(|reason| format!(". It failed so: {reason}")).unwrap_or_default();
     let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
     let meanwhile = match &children.course.running {
         Some(running) => format!("{running} runs on"),
@@ -23,7 +25,7 @@ pub(super) fn hindrance(children: &Children<Applied>) -> Option<Hindrance> {
                 Reason::RolledBack,
                 format!(
                     "the rollout of {wanted} has failed and was taken back: {running} runs again, and stays until \
-                     the spec changes. Correct the spec, or set rollout.autoRollback to false to try {wanted} again"
+                     the spec changes. Correct the spec, or set rollout.autoRollback to false to try {wanted} again{failed}"
                 ),
             )
         },

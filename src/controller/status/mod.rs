@@ -3,6 +3,7 @@
 
 mod course;
 mod env;
+mod exits;
 mod job;
 mod paused;
 mod rivals;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Service;
 
+pub use exits::{Instance, learn};
 use rollout::{Rollout, Situation};
 
 use super::desired::{Applied, Children, History, changes_at};
@@ -95,12 +97,15 @@ pub fn compute(
         || scaling_until(previous, deployment).is_some_and(|deadline| deadline <= now);
     let mut situation = Situation::of(deployment, due);
     course::tell_of_config(previous, findings, &mut situation);
+    if let Some(exit) = previous.last_exit.as_ref().filter(|_| situation.has_failed()) {
+        situation.message = format!("{}. {}", situation.message, exits::last_words(exit));
+    }
     let runs = match findings {
         Findings::Applied(children) => children.runs.as_ref(),
         _ => None,
     };
     let conditions = runs
-        .map_or_else(|| verdicts(findings, &situation, env::warning(app)), job::verdicts)
+        .map_or_else(|| verdicts(findings, &situation, env::warning(app), previous), job::verdicts)
         .into_iter()
         .map(|verdict| condition(verdict, previous, generation, now))
         .collect();
@@ -123,6 +128,9 @@ pub fn compute(
         runner_image: previous.runner_image.clone(),
         url: previous.url.clone(),
         env: previous.env.clone(),
+        restarts: previous.restarts,
+        last_exit: previous.last_exit.clone(),
+        failed_reason: previous.failed_reason.clone(),
     };
     if let Findings::Applied(children) = findings {
         status.revision.clone_from(&children.course.running);
@@ -135,7 +143,7 @@ pub fn compute(
         if let Some(runs) = &children.runs {
             (status.replicas, status.updated_replicas) = (runs.active, runs.active);
             status.cron_restart = Some(runs.status.clone());
-            status.failed_revision = None;
+            (status.failed_revision, status.failed_reason) = (None, None);
             return status;
         }
         let history = rollback::judge(
@@ -145,6 +153,9 @@ pub fn compute(
             children.course.running.as_deref(),
             &situation,
         );
+        if history.failed != previous.failed_revision {
+            status.failed_reason = history.failed.as_ref().map(|_| situation.message.clone());
+        }
         (status.stable_revision, status.failed_revision) = (history.stable, history.failed);
         status.cron_restart = children.restarts.status.clone();
         status.fill_cluster = children.filling.as_ref().and_then(|filling| filling.status.clone());
@@ -252,8 +263,13 @@ fn seconds(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn verdicts(findings: Findings<'_>, situation: &Situation, warning: Option<String>) -> [Verdict; 5] {
-    let hindrance = hindrance(findings);
+fn verdicts(
+    findings: Findings<'_>,
+    situation: &Situation,
+    warning: Option<String>,
+    previous: &NodeAppStatus,
+) -> [Verdict; 5] {
+    let hindrance = hindrance(findings, previous);
     let verdict =
         |type_, holds, reason, message: &str| Verdict { type_, holds, reason, message: message.to_owned() };
     let (available, available_reason) = match &hindrance {
@@ -340,13 +356,14 @@ struct Hindrance {
     goes_on: bool,
 }
 
-fn hindrance(findings: Findings<'_>) -> Option<Hindrance> {
+fn hindrance(findings: Findings<'_>, previous: &NodeAppStatus) -> Option<Hindrance> {
     match findings {
-        Findings::Applied(children) => course::hindrance(children).or_else(|| {
-            let message = children.filling.as_ref()?.trouble.clone()?;
-            let reason = Reason::CapacityUnknown;
-            Some(Hindrance { reason, message, invalidates: false, degrades: true, goes_on: false })
-        }),
+        Findings::Applied(children) => course::hindrance(children, previous.failed_reason.as_deref())
+            .or_else(|| {
+                let message = children.filling.as_ref()?.trouble.clone()?;
+                let reason = Reason::CapacityUnknown;
+                Some(Hindrance { reason, message, invalidates: false, degrades: true, goes_on: false })
+            }),
         Findings::Paused(_) => None,
         Findings::Invalid(problems, _) => Some(Hindrance {
             reason: Reason::InvalidSpec,

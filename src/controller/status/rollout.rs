@@ -145,6 +145,11 @@ impl Situation {
         }
     }
 
+    /// Whether something is wrong that the end of a process may explain.
+    pub(super) const fn has_failed(&self) -> bool {
+        matches!(self.rollout, Rollout::Stuck | Rollout::Lost)
+    }
+
     /// Whether the app serves, and why.
     pub(super) const fn availability(&self) -> (bool, Reason) {
         match (self.available, self.wanted) {

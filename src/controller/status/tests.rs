@@ -442,6 +442,33 @@ fn a_failed_rollout_is_taken_back_and_stays_back_and_says_so() {
 }
 
 #[test]
+fn a_rollout_that_fails_is_told_with_the_last_exit_and_so_is_the_way_back() {
+    let exited = crate::crd::status::LastExit {
+        pod: "cart-7d-x".into(),
+        message: "the app crashed (exit code 7)".into(),
+        log_tail: vec!["Error: no database".into()],
+        ..Default::default()
+    };
+    let good = NodeAppStatus {
+        stable_revision: Some("cart-0".into()),
+        last_exit: Some(exited),
+        ..NodeAppStatus::default()
+    };
+    let rolling = running("cart-1", deployment(&Pods(2, 3, 1, 2), &[ROLLING]), &good, 10);
+    assert!(!message(&rolling, ConditionType::Progressing).contains("exit code 7"), "it may yet come");
+    let stuck = running("cart-1", deployment(&Pods(2, 3, 1, 2), &[STUCK]), &rolling, 20);
+    let said = message(&stuck, ConditionType::Degraded);
+    assert!(said.contains("exit code 7") && said.contains("Error: no database"), "{said}");
+    let later = NodeAppStatus { last_exit: None, ..stuck };
+    let back = running("cart-0", deployment(&Pods(2, 2, 2, 2), &[ROLLED]), &later, 30);
+    let said = message(&back, ConditionType::Degraded);
+    assert!(said.contains("cart-0 runs again") && said.contains("Error: no database"), "{said}");
+    let other = NodeAppStatus { failed_revision: Some("cart-9".into()), ..back };
+    let cleared = running("cart-1", deployment(&Pods(2, 2, 2, 2), &[ROLLED]), &other, 40);
+    assert_eq!((cleared.failed_revision, cleared.failed_reason), (None, None));
+}
+
+#[test]
 fn a_rollout_that_comes_after_all_has_not_failed() {
     let stuck = fresh(&Pods(2, 3, 1, 2), &[STUCK]);
     assert_eq!(stuck.failed_revision.as_deref(), Some("cart-1"));

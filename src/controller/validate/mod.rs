@@ -127,7 +127,14 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let fill = instance::fill(&app.spec, &memory, &mut problems);
     let autoscaling = autoscaling::policy(&app.spec, &memory, &mut problems);
     let writable_paths = files::writable_paths(&app.spec, &mut problems);
-    let mut runner = runner::config(&name, &app.spec, port, &memory, &mut problems);
+    let mut runner = runner::config(
+        &name,
+        app.metadata.uid.as_deref().unwrap_or_default(),
+        &app.spec,
+        port,
+        &memory,
+        &mut problems,
+    );
     let listen_timeout = runner.readiness.listen_timeout.into();
     let rollout = rollout::policy(&app.spec, listen_timeout, &mut problems);
     let schedule = schedule::schedule(&app.spec, &runner, &mut problems);

@@ -1,11 +1,12 @@
 //! The resolved configuration of the runner.
 
-use nodeapp_contract::config::{MemoryPolicy, Readiness};
+use nodeapp_contract::config::{LogTail, MemoryPolicy, Readiness};
 use nodeapp_contract::{RUNNER_PORT, RunnerConfig};
 
 use super::memory::Plan;
 use super::values::{self, time};
 use super::{Problems, launch, logs, policies, probe};
+use crate::crd::env::{Effective, effective, is_plain_credential};
 use crate::crd::{NodeAppSpec, defaults, probes};
 
 /// The port of the app, if it has one.
@@ -44,6 +45,7 @@ pub(super) fn check_size(config: &RunnerConfig, problems: &mut Problems) {
 /// Everything the runner is told.
 pub(super) fn config(
     name: &str,
+    uid: &str,
     spec: &NodeAppSpec,
     port: Option<u16>,
     memory: &Plan,
@@ -84,7 +86,23 @@ pub(super) fn config(
         preload: launch::preload(spec, problems),
         log: logs::policy(spec, problems),
         log_files: logs::files(spec, problems),
+        log_tail: (spec.status_log_tail != Some(false)).then(|| log_tail(uid, spec)),
     }
+}
+
+/// What the runner must know to keep credentials to itself: it alone has their values.
+fn log_tail(uid: &str, spec: &NodeAppSpec) -> LogTail {
+    let from_secrets = spec.env_from.iter().filter(|source| source.secret_ref.is_some());
+    let secret_prefixes: Vec<_> =
+        from_secrets.map(|source| source.prefix.clone().unwrap_or_default()).collect();
+    let (secrets, mut plain): (Vec<_>, Vec<_>) = effective(spec).into_iter().partition(|entry| {
+        let source = entry.variable.value_from.as_ref();
+        source.is_some_and(|source| source.secret_key_ref.is_some()) || is_plain_credential(entry.variable)
+    });
+    plain.retain(|entry| secret_prefixes.iter().any(|prefix| entry.variable.name.starts_with(prefix)));
+    let names =
+        |entries: Vec<Effective<'_>>| entries.into_iter().map(|entry| entry.variable.name.clone()).collect();
+    LogTail { key: uid.to_owned(), secrets: names(secrets), secret_prefixes, plain: names(plain) }
 }
 
 fn memory_policy(

@@ -38,6 +38,7 @@ pub(crate) fn markdown(crd: &Value) -> Result<String, String> {
         fields(&mut page, schema, "");
     }
     defaults_section(&mut page, &schema["properties"]["spec"]);
+    super::pm2::section(&mut page, &schema["properties"]["spec"]);
     rules_section(&mut page, schema);
     Ok(page)
 }

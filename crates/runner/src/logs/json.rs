@@ -124,7 +124,7 @@ fn keys(line: &str, fields: &[Field]) -> Option<Keys> {
         }
     }
 
-    let mut reader = serde_json::Deserializer::from_str(line);
+    let mut reader = serde_json::Deserializer::from_slice(line.as_bytes());
     let keys = (&mut reader).deserialize_map(Look(fields)).ok()?;
     reader.end().ok()?;
     Some(keys)

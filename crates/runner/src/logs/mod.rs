@@ -30,15 +30,19 @@ mod files;
 mod framer;
 mod json;
 mod names;
+pub(crate) mod tail;
 mod target;
 
 use dress::{Dress, Origin};
 use files::Files;
 use framer::Framer;
+use tail::Tail;
 use target::Target;
 
 /// What is read at once.
 const CHUNK: usize = 64 * 1024;
+/// The same where only the tail is of interest.
+const SMALL_CHUNK: usize = 4 * 1024;
 /// What is dressed at once: empty lines grow two hundredfold in JSON.
 const LINES: usize = 512;
 /// With more than this waiting for the container's output nothing is dressed.
@@ -78,6 +82,8 @@ struct Stream {
     target: Target,
     /// Not read from before.
     rest: Option<Now>,
+    /// Last lines, if they are kept.
+    tail: Option<Tail>,
 }
 
 /// Both streams.
@@ -85,6 +91,9 @@ struct Stream {
 pub(crate) struct Logs {
     streams: [Stream; 2],
     files: Option<Files>,
+    /// Standard error alone is read, for its tail: it is where a crash is explained, and
+    /// standard output stays free.
+    tail_only: bool,
 }
 
 impl Logs {
@@ -92,7 +101,8 @@ impl Logs {
     /// output itself. `instance` is the name of the pod.
     pub(crate) fn open(config: &RunnerConfig, instance: &str) -> Option<Self> {
         let policy = &config.log;
-        if config.log_files.is_none() && Self::is_bare(policy) {
+        let tail_only = config.log_files.is_none() && Self::is_bare(policy);
+        if tail_only && config.log_tail.is_none() {
             return None;
         }
         let zone = policy.time_zone.as_deref().map_or(Ok(Zone::UTC), Zone::parse).unwrap_or_else(|problem| {
@@ -105,12 +115,13 @@ impl Logs {
             Stream {
                 kind,
                 pipe: None,
-                chunk: vec![0; CHUNK],
+                chunk: vec![0; if tail_only { SMALL_CHUNK } else { CHUNK }],
                 unread: 0..0,
                 framer: Framer::new(if dress.is_json() { MAX_OBJECT } else { MAX_LINE }),
                 dress,
                 target: Target::new(kind),
                 rest: None,
+                tail: config.log_tail.as_ref().map(|_| Tail::default()),
             }
         };
         let streams = [stream(Kind::Out), stream(Kind::Error)];
@@ -118,7 +129,7 @@ impl Logs {
             let opened = Files::open(&config.name, files, &zone);
             opened.map_err(|error| say!("no log files: {error}; kubectl logs has the lines")).ok()
         });
-        Some(Self { streams, files })
+        Some(Self { streams, files, tail_only })
     }
 
     fn is_bare(policy: &LogPolicy) -> bool {
@@ -134,8 +145,15 @@ impl Logs {
     pub(crate) fn pipes(&mut self) -> io::Result<Output> {
         // What the last one's children have written since its end.
         self.drain();
-        let (out_read, out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (err_read, err) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        if self.tail_only {
+            // Of the usual size: a user may not have many that are larger.
+            rustix::io::ioctl_fionbio(&err_read, true)?;
+            let [_, error] = &mut self.streams;
+            (error.pipe, error.rest) = (Some(err_read), None);
+            return Ok(Output::ErrorPipe(err));
+        }
+        let (out_read, out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         for (stream, read) in self.streams.iter_mut().zip([out_read, err_read]) {
             rustix::io::ioctl_fionbio(&read, true)?;
             let _ = rustix::pipe::fcntl_setpipe_size(&read, PIPE_SIZE);
@@ -178,7 +196,7 @@ impl Logs {
     pub(crate) fn read(&mut self, now: Now, kind: Kind) {
         let (streams, files) = (&mut self.streams, &mut self.files);
         if let Some(stream) = streams.iter_mut().find(|stream| stream.kind == kind) {
-            let full = stream.read(files) == Some(CHUNK);
+            let full = stream.read(files) == Some(stream.chunk.len());
             stream.pump(files, ENOUGH);
             stream.rest = (!full).then(|| now.saturating_add(REST));
         }
@@ -211,6 +229,15 @@ impl Logs {
             stream.pump(&mut self.files, usize::MAX);
             stream.end(&mut self.files);
         }
+    }
+
+    /// The last lines of the process: of standard error, or of standard output where
+    /// that has none.
+    pub(crate) fn tail(&mut self, secrets: &[Vec<u8>]) -> Vec<String> {
+        let [out, error] = &mut self.streams;
+        let take = |stream: &mut Stream| stream.tail.as_mut().map(|tail| tail.take(secrets));
+        let (out, error) = (take(out).unwrap_or_default(), take(error).unwrap_or_default());
+        if error.is_empty() { out } else { error }
     }
 
     /// Closes all files and opens them anew by their names: for whoever renames
@@ -255,6 +282,9 @@ impl Stream {
             }
             Ok(n) => {
                 self.unread = 0..n;
+                if let Some(tail) = &mut self.tail {
+                    tail.push(&self.chunk[..n]);
+                }
                 Some(n)
             }
             Err(Errno::INTR) => Some(0),

@@ -1,0 +1,172 @@
+//! Which runner is asked when. Plain: the clock and the dice are passed in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::address;
+use crate::controller::cache::AppKey;
+use crate::controller::names::APP_CONTAINER;
+use crate::controller::pods::AppPod;
+
+/// Wait after a question to a runner that something is up with: it doubles from the
+/// first to the longest, so that a crash loop makes a write every half minute at most.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Wait where all is well, for a small fleet.
+const QUIET_WAIT: Duration = Duration::from_mins(1);
+/// A large fleet is asked more seldom, so that there are 20 questions a second at most.
+const PER_POD: Duration = Duration::from_millis(50);
+/// Questions in one go.
+const MOST: usize = 64;
+
+/// A runner that is to be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Due {
+    pub(super) app: AppKey,
+    pub(super) uid: String,
+    pub(super) ip: IpAddr,
+}
+
+/// When the runner of each pod is asked next.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    pods: HashMap<String, Turn>,
+    round: u64,
+}
+
+#[derive(Debug)]
+struct Turn {
+    next: Instant,
+    wait: Duration,
+    /// What the kubelet says: ready, and restarts of the container.
+    seen: (bool, i32),
+    round: u64,
+}
+
+impl Schedule {
+    /// Whether there is such a pod.
+    pub(super) fn knows(&self, uid: &str) -> bool {
+        self.pods.contains_key(uid)
+    }
+
+    /// Who is to be asked now. `dice` gives a number from 0 to 1.
+    pub(super) fn due(
+        &mut self,
+        pods: &[(AppKey, Arc<AppPod>)],
+        now: Instant,
+        dice: &mut dyn FnMut() -> f64,
+    ) -> Vec<Due> {
+        self.round += 1;
+        let count = u32::try_from(pods.len()).unwrap_or(u32::MAX);
+        let quiet = QUIET_WAIT.max(PER_POD.saturating_mul(count));
+        let mut due = Vec::new();
+        for (app, pod) in pods {
+            let (Some(ip), Some(uid)) = (address(pod), pod.metadata.uid.clone()) else { continue };
+            let seen = seen(pod);
+            let turn = self.pods.entry(uid.clone()).or_insert_with(|| {
+                // All is well with a pod that nobody has asked yet: there is time.
+                let first = if seen == (true, 0) { quiet.mul_f64(dice()) } else { Duration::ZERO };
+                Turn { next: now + first, wait: FIRST_WAIT, seen, round: 0 }
+            });
+            turn.round = self.round;
+            if turn.seen != seen {
+                *turn = Turn { next: now, wait: FIRST_WAIT, seen, round: self.round };
+            }
+            if turn.next > now || due.len() >= MOST {
+                continue;
+            }
+            let wait = if seen.0 { quiet } else { turn.wait };
+            turn.wait = (turn.wait * 2).min(LONGEST_WAIT);
+            turn.next = now + wait.mul_f64(0.9 + 0.2 * dice());
+            due.push(Due { app: app.clone(), uid, ip });
+        }
+        let round = self.round;
+        self.pods.retain(|_, turn| turn.round == round);
+        due
+    }
+}
+
+fn seen(pod: &AppPod) -> (bool, i32) {
+    let app = pod.status.container_statuses.iter().find(|container| container.name == APP_CONTAINER);
+    app.map_or((false, 0), |app| (app.ready, app.restart_count))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(name: &str, ready: bool, restarts: i32) -> (AppKey, Arc<AppPod>) {
+        let pod = json!({
+            "metadata": {"name": name, "namespace": "shop", "uid": name},
+            "status": {
+                "phase": "Running", "podIP": "10.0.0.7",
+                "containerStatuses": [{"name": APP_CONTAINER, "ready": ready, "restartCount": restarts}],
+            },
+        });
+        let app = AppKey { namespace: "shop".into(), name: "web".into() };
+        (app, Arc::new(serde_json::from_value(pod).unwrap()))
+    }
+
+    /// At which seconds a pod is asked that stays as it is.
+    fn asked(pod: &(AppKey, Arc<AppPod>), seconds: u64) -> Vec<u64> {
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        let ask = |second: &u64| {
+            let now = start + Duration::from_secs(*second);
+            !schedule.due(std::slice::from_ref(pod), now, &mut || 0.5).is_empty()
+        };
+        (0..=seconds).filter(ask).collect()
+    }
+
+    #[test]
+    fn a_pod_that_is_not_ready_is_asked_at_once_and_then_more_and_more_seldom() {
+        assert_eq!(asked(&pod("a", false, 0), 120), [0, 1, 3, 7, 15, 31, 61, 91]);
+    }
+
+    #[test]
+    fn where_all_is_well_there_is_time() {
+        assert_eq!(asked(&pod("a", true, 0), 300), [30, 90, 150, 210, 270]);
+        assert_eq!(asked(&pod("a", true, 2), 100), [0, 60], "one with a past is asked at once");
+    }
+
+    #[test]
+    fn a_change_that_the_kubelet_tells_of_is_asked_about_at_once() {
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        let mut ask = |pod: (AppKey, Arc<AppPod>), second| {
+            schedule.due(&[pod], start + Duration::from_secs(second), &mut || 0.5).len()
+        };
+        assert_eq!(ask(pod("a", true, 0), 0), 0);
+        assert_eq!(ask(pod("a", false, 0), 5), 1);
+        assert_eq!(ask(pod("a", true, 0), 5), 1);
+        assert_eq!(ask(pod("a", true, 1), 5), 1);
+        assert_eq!(ask(pod("a", true, 1), 6), 0);
+    }
+
+    #[test]
+    fn a_large_fleet_is_asked_twenty_times_a_second_at_most() {
+        let pods: Vec<_> = (0..3_000).map(|n| pod(&n.to_string(), true, 0)).collect();
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        let mut dice = rand::random::<f64>;
+        let asked: usize = (0..300)
+            .map(|second| schedule.due(&pods, start + Duration::from_secs(second), &mut dice).len())
+            .sum();
+        assert!(asked < 300 * 24, "{asked} in 300 s");
+        assert!(asked > 3_000, "{asked}: each once, and more");
+    }
+
+    #[test]
+    fn a_pod_that_is_gone_is_forgotten_and_one_that_does_not_run_is_not_asked() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        assert_eq!(schedule.due(&[pod("a", false, 0)], now, &mut || 0.5).len(), 1);
+        assert!(schedule.knows("a"));
+        schedule.due(&[], now, &mut || 0.5);
+        assert!(!schedule.knows("a"));
+        let (app, waiting) = pod("b", false, 0);
+        let mut waiting = (*waiting).clone();
+        waiting.status.phase = Some("Pending".into());
+        assert!(schedule.due(&[(app, Arc::new(waiting))], now, &mut || 0.5).is_empty());
+    }
+}
