@@ -25,6 +25,7 @@ pub mod observe;
 pub mod outcome;
 pub mod pods;
 pub mod references;
+pub mod render;
 pub mod replicas;
 mod report;
 pub mod restarts;
