@@ -1,0 +1,1 @@
+module.exports = [{ name: 'a', script: 'a.js' }, { name: 'b', script: 'b.js', instances: 2 }];

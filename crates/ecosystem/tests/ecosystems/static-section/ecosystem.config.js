@@ -1,0 +1,4 @@
+module.exports = {
+  apps: [{ name: 'api', script: 'api.js' }],
+  static: [{ name: 'site', path: './public', port: 8080 }],
+};

@@ -1,0 +1,1 @@
+export const apps = [{ name: 'esm-by-package', script: './server.js' }];

@@ -1,0 +1,223 @@
+//! Whatever PM2 takes becomes a NodeApp that the operator takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use nodeapp_ecosystem::{Import, Source, Wishes, stream};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use serde_json::{Map, Value, json};
+
+fn text(pattern: &'static str) -> BoxedStrategy<Value> {
+    pattern.prop_map(Value::from).boxed()
+}
+
+fn millis() -> BoxedStrategy<Value> {
+    prop_oneof![
+        (0..100_000_i64).prop_map(Value::from),
+        (0..100_000_i64).prop_map(|number| Value::from(number.to_string())),
+        Just(json!(1e12)),
+        Just(json!(1500.5)),
+    ]
+    .boxed()
+}
+
+fn flag() -> BoxedStrategy<Value> {
+    any::<bool>().prop_map(Value::from).boxed()
+}
+
+fn variables() -> BoxedStrategy<Value> {
+    let value = prop_oneof![
+        text("[ -~]{0,20}"),
+        text("\\$\\([A-Z]{1,3}\\)"),
+        any::<i32>().prop_map(Value::from),
+        flag(),
+        Just(Value::Null),
+        Just(json!({"a": [1, "b"]})),
+    ];
+    let name = prop_oneof!["[A-Za-z_][A-Za-z0-9_]{0,12}", "[ -~]{1,8}", Just("PORT".to_owned())];
+    prop::collection::btree_map(name, value, 0..6).prop_map(|all| json!(all)).boxed()
+}
+
+/// An option with a value that PM2 takes.
+#[allow(clippy::too_many_lines)] // A row per option.
+fn options() -> BoxedStrategy<(String, Value)> {
+    let row = |name: &'static str, values: BoxedStrategy<Value>| {
+        values.prop_map(move |value| (name.to_owned(), value)).boxed()
+    };
+    let instances = prop_oneof![
+        (-5..12_i64).prop_map(Value::from),
+        Just(json!("max")),
+        Just(json!("3")),
+        Just(json!("all"))
+    ];
+    let sizes =
+        prop_oneof![text("[1-9][0-9]{0,4}[KMG]"), (1_000_000..9_000_000_000_i64).prop_map(Value::from)];
+    let paths = prop_oneof![
+        text("[a-z./~_-]{1,20}"),
+        Just(json!("/dev/null")),
+        Just(json!("NULL")),
+        text("/var/log/[a-z]{1,8}\\.log")
+    ];
+    let words = prop::collection::vec("[a-z0-9=./-]{1,8}", 0..4);
+    let args = prop_oneof![text("[a-z0-9 './-]{0,20}"), words.prop_map(|words| json!(words))];
+    let cron = prop_oneof![
+        text("[0-5]?[0-9] [01]?[0-9] \\* \\* [0-6]"),
+        Just(json!("*/5 * * * *")),
+        Just(json!("*/10 * * * * *")),
+        Just(json!("0 0 4 * * *")),
+        Just(json!("0")),
+        Just(json!("@daily")),
+        Just(json!("nonsense")),
+    ];
+    let mut rows = vec![
+        row("name", text("[ -~]{1,80}")),
+        row("cwd", paths.clone().boxed()),
+        row("args", args.clone().boxed()),
+        row("node_args", args.boxed()),
+        row(
+            "interpreter",
+            prop_oneof![Just(json!("node")), Just(json!("none")), text("[a-z./~@0-9]{1,12}")].boxed(),
+        ),
+        row("instances", instances.boxed()),
+        row("exec_mode", text("fork|cluster")),
+        row(
+            "port",
+            (1..65_535_i64).prop_filter("the runner's", |port| *port != 9615).prop_map(Value::from).boxed(),
+        ),
+        row("env", variables()),
+        row("env_production", variables()),
+        row("env_staging", variables()),
+        row("max_memory_restart", sizes.boxed()),
+        row(
+            "min_uptime",
+            prop_oneof![text("[1-9][0-9]{0,3}[hms]?"), (100..1_000_000_i64).prop_map(Value::from)].boxed(),
+        ),
+        row("max_restarts", prop_oneof![(0..100_i64).prop_map(Value::from), Just(json!(1e300))].boxed()),
+        row(
+            "stop_exit_codes",
+            prop::collection::vec(-1..300_i64, 0..5).prop_map(|codes| json!(codes)).boxed(),
+        ),
+        row("cron_restart", cron.boxed()),
+        row("out_file", paths.clone().boxed()),
+        row("error_file", paths.clone().boxed()),
+        row("log_file", prop_oneof![paths, flag()].boxed()),
+        row("log_date_format", text("[ -~]{1,140}")),
+        row("log_type", text("json|raw|other")),
+        row("instance_var", text("[A-Z_0-9]{1,10}|PORT")),
+        row("increment_var", text("[A-Z_-]{1,10}|PORT|NODE_APP_INSTANCE")),
+    ];
+    for name in [
+        "restart_delay",
+        "exp_backoff_restart_delay",
+        "kill_timeout",
+        "listen_timeout",
+        "killTimeout",
+        "watch_delay",
+    ] {
+        rows.push(row(name, millis()));
+    }
+    for name in [
+        "wait_ready",
+        "autorestart",
+        "autostart",
+        "treekill",
+        "shutdown_with_message",
+        "merge_logs",
+        "time",
+        "pmx",
+        "watch",
+        "source_map_support",
+    ] {
+        rows.push(row(name, flag()));
+    }
+    prop::strategy::Union::new(rows).boxed()
+}
+
+fn entry() -> BoxedStrategy<Value> {
+    let script = prop_oneof![
+        text("[a-z./_-]{1,20}\\.js"),
+        text("[a-z]{1,8}\\.(ts|py|sh)"),
+        Just(json!("npm")),
+        Just(json!("npm run start"))
+    ];
+    (script, prop::collection::vec(options(), 0..14))
+        .prop_map(|(script, options)| {
+            let mut entry: Map<String, Value> = options.into_iter().collect();
+            entry.insert("script".to_owned(), script);
+            Value::Object(entry)
+        })
+        .boxed()
+}
+
+fn source(apps: &[Value]) -> Source {
+    Source {
+        file: "ecosystem.config.js".to_owned(),
+        folder: Some(Path::new("/srv/app").to_owned()),
+        variants: vec![(4, json!({"apps": apps}))],
+        console: Vec::new(),
+        asked: BTreeSet::new(),
+        variables: BTreeSet::new(),
+        env: BTreeMap::new(),
+    }
+}
+
+fn import(apps: &[Value]) -> Import {
+    let mut import = Import::default();
+    let wishes = Wishes {
+        image: Some("registry.example/app:1"),
+        profile: Some("production"),
+        workdir: "/app",
+        namespace: None,
+    };
+    import.add(&source(apps), wishes);
+    import
+}
+
+/// What the generator makes by chance and PM2 takes, but no app can be made of.
+fn may_be_refused(note: &str) -> bool {
+    ["looks like a secret", "belongs to the runner", "PM2 looks for a program"]
+        .iter()
+        .any(|reason| note.contains(reason))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_pm2_takes_the_operator_takes(entry in entry()) {
+        let import = import(std::slice::from_ref(&entry));
+        if import.apps.is_empty() {
+            for option in &import.report.files[0].apps[0].options {
+                let refused = option.verdict == nodeapp_ecosystem::report::Verdict::Refused;
+                prop_assert!(!refused || may_be_refused(&option.note), "{}\n{:?}", entry, option);
+            }
+        }
+    }
+
+    #[test]
+    fn no_value_makes_an_import_panic(keys in prop::collection::btree_map("[a-z_]{1,20}", text("[ -~]{0,20}"), 0..10)) {
+        import(&[json!(keys)]);
+    }
+}
+
+/// A sample for the API server, which knows rules that the operator need not repeat.
+#[test]
+fn a_sample_of_generated_entries_becomes_what_is_written_down() {
+    let mut runner = TestRunner::deterministic();
+    let entries: Vec<Value> =
+        (0..120).map(|_| entry().new_tree(&mut runner).expect("it generates").current()).collect();
+    let import = import(&entries);
+    assert!(import.apps.len() > 100, "{}", import.apps.len());
+    let text = stream(&import.apps);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/generated.yaml");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(&path).unwrap_or_default() == text,
+        "UPDATE_GOLDEN=1 writes {} anew",
+        path.display()
+    );
+}
