@@ -1,0 +1,110 @@
+//! `render`: what the operator would create, by the operator's own plain functions.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use kube::ResourceExt;
+use nodeapp_operator::controller::desired::Settings;
+use nodeapp_operator::controller::render::{Snapshot, render};
+use nodeapp_operator::crd::NodeApp;
+use serde_json::Value;
+
+use crate::{Outcome, files};
+
+/// The runner of this version, where the chart puts it.
+const RUNNER_IMAGE: &str = concat!("nodeapp/nodeapp-runner:", env!("CARGO_PKG_VERSION"));
+
+/// Show what the operator would create for NodeApps, without a cluster.
+///
+/// Objects of other kinds among the input are passed over, so that the output of `kustomize build` or `helm template`
+/// can be piped in. Without --observed the app is taken to be new, and its children are shown without owner.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  kustomize build . | kubectl nodeapp render -\n  kubectl get nodeapp,sa,svc,pdb,deploy,hpa,cronjob,job,pod,controllerrevision -o yaml > now.yaml\n  kubectl nodeapp render shop.yaml --observed now.yaml"
+)]
+pub(crate) struct Args {
+    /// Files with NodeApps, `-` for standard input.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// What the cluster has, from `kubectl get -o yaml` or `-o json`.
+    #[arg(long, value_name = "FILE")]
+    observed: Option<PathBuf>,
+    /// Namespace of NodeApps that name none.
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+    /// Image of the runner; if none, that of the app in --observed, else the one of this version.
+    #[arg(long, env = "NODEAPP_RUNNER_IMAGE")]
+    runner_image: Option<String>,
+    /// The operator looks after Secrets that apps refer to, as with its own option of this name.
+    #[arg(long)]
+    watch_secrets: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let mut snapshot = Snapshot::default();
+    if let Some(file) = &args.observed {
+        for object in documents(file)? {
+            snapshot.add(object)?;
+        }
+    }
+    let mut stream = String::new();
+    let mut failed = false;
+    let mut found = 0;
+    for file in &args.files {
+        for object in
+            documents(file)?.into_iter().flat_map(unlisted).filter(|object| object["kind"] == "NodeApp")
+        {
+            found += 1;
+            match children(object, args, &snapshot) {
+                Ok(children) => stream.extend(children.iter().map(|child| format!("---\n{}", yaml(child)))),
+                Err(error) => {
+                    failed = true;
+                    eprintln!("error: {}: {error}", file.display());
+                }
+            }
+        }
+    }
+    if found == 0 {
+        return Err("there is no NodeApp in what was given".to_owned());
+    }
+    files::print(&stream);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn children(object: Value, args: &Args, snapshot: &Snapshot) -> Result<Vec<Value>, String> {
+    let mut app: NodeApp = serde_json::from_value(object).map_err(|error| error.to_string())?;
+    app.metadata.namespace.get_or_insert_with(|| args.namespace.clone());
+    let given = args.runner_image.as_deref().or_else(|| snapshot.runner_image(&app.name_any()));
+    let runner_image = given.unwrap_or(RUNNER_IMAGE).to_owned();
+    let settings = Settings { runner_image, watch_secrets: args.watch_secrets };
+    render(&app, snapshot, &settings)
+}
+
+fn yaml(value: &Value) -> String {
+    serde_saphyr::to_string(value).expect("JSON is YAML")
+}
+
+/// The elements of a list, or the object itself.
+fn unlisted(object: Value) -> Vec<Value> {
+    match object.get("items") {
+        Some(Value::Array(items)) => items.clone(),
+        _ => vec![object],
+    }
+}
+
+fn documents(file: &Path) -> Result<Vec<Value>, String> {
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map_err(|error| format!("standard input: {error}"))?;
+    } else {
+        text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    if text.trim_start().starts_with('{') {
+        let object = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        return Ok(vec![object]);
+    }
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+        .map_err(|error| format!("{} is no YAML: {error}", file.display()))?;
+    Ok(documents.into_iter().filter(Value::is_object).collect())
+}
