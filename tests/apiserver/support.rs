@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll};
 
 use anyhow::{Context as _, Result};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use kube::client::{Body, ClientBuilder};
@@ -44,6 +45,7 @@ pub(crate) struct Call {
 pub(crate) struct Tap {
     calls: Arc<Mutex<Vec<Call>>>,
     warnings: Arc<Mutex<Vec<String>>>,
+    bodies: Arc<Mutex<Vec<Value>>>,
     writes: Arc<AtomicUsize>,
     writes_allowed: Option<usize>,
     cut: Arc<Notify>,
@@ -71,6 +73,11 @@ impl Tap {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The bodies of all writes so far.
+    pub(crate) fn bodies(&self) -> Vec<Value> {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Number of writes that were let through.
     pub(crate) fn writes(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
@@ -81,6 +88,11 @@ impl Tap {
             let is_write = !matches!(call.verb.as_str(), "get" | "list" | "watch");
             self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
             if is_write {
+                // The body of a write is there as a whole.
+                let body =
+                    request.body().try_clone().and_then(|body| body.collect_bytes().now_or_never()?.ok());
+                let body = body.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                self.bodies.lock().unwrap_or_else(PoisonError::into_inner).extend(body);
                 let number = self.writes.fetch_add(1, Ordering::SeqCst);
                 return self.writes_allowed.is_none_or(|allowed| number < allowed);
             }
