@@ -1,7 +1,7 @@
 //! Environment variables of the app.
 
 use kube::KubeSchema;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::notation::Quantity;
@@ -59,14 +59,22 @@ pub struct EnvVarSource {
 }
 
 /// A key of a Secret or `ConfigMap`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRef {
-    /// Name of the Secret or `ConfigMap`.
+    /// Name of the Secret or `ConfigMap`: small letters, digits, `-` and `.`.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = (
+        r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        "the name of a Secret or ConfigMap has small letters, digits, '-' and '.', and starts and ends with a letter or digit, also beside a '.', such as shop-db",
+    ))]
     pub name: String,
-    /// Key in it.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    /// Key in it: letters, digits, `-`, `_` and `.`, not starting with `..`.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = (
+        r"self.matches('^\\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$')",
+        "a key has letters, digits, '-', '_' and '.', and does not start with '..', such as database-url",
+    ))]
     pub key: String,
     /// Start the app even if the object or the key is missing. Default false: the pod waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,10 +88,10 @@ pub struct FieldRef {
     /// Path of the field: `metadata.name`, `metadata.namespace`, `metadata.uid`,
     /// `metadata.labels['KEY']`, `metadata.annotations['KEY']`, `spec.nodeName`,
     /// `spec.serviceAccountName`, `status.hostIP`, `status.hostIPs`, `status.podIP` or `status.podIPs`.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 384))]
     #[x_kube(validation = (
-        r"self.matches('^(metadata\\.(name|namespace|uid)|metadata\\.(labels|annotations)\\[\'[-./_a-zA-Z0-9]+\'\\]|spec\\.(nodeName|serviceAccountName)|status\\.(hostIP|hostIPs|podIP|podIPs))$')",
-        "must be metadata.name, metadata.namespace, metadata.uid, metadata.labels['KEY'], metadata.annotations['KEY'], spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP or status.podIPs",
+        r"self.matches('^(metadata\\.(name|namespace|uid)|metadata\\.(labels|annotations)\\[\'([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\'\\]|spec\\.(nodeName|serviceAccountName)|status\\.(hostIP|hostIPs|podIP|podIPs))$')",
+        "must be metadata.name, metadata.namespace, metadata.uid, metadata.labels['KEY'], metadata.annotations['KEY'], spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP or status.podIPs, and KEY the key of a label or an annotation such as example.com/team",
     ))]
     pub field_path: String,
 }
@@ -125,11 +133,15 @@ pub struct EnvFrom {
 }
 
 /// A Secret or `ConfigMap`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
-    /// Name of the Secret or `ConfigMap`.
+    /// Name of the Secret or `ConfigMap`: small letters, digits, `-` and `.`.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = (
+        r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        "the name of a Secret or ConfigMap has small letters, digits, '-' and '.', and starts and ends with a letter or digit, also beside a '.', such as shop-db",
+    ))]
     pub name: String,
     /// Start the app even if the object is missing. Default false: the pod waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]

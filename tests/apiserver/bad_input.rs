@@ -70,6 +70,26 @@ fn refusals() -> Vec<(Value, [&'static str; 2])> {
             json!({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]}),
             ["spec.env[0].valueFrom.fieldRef.fieldPath", "must be metadata.name"],
         ),
+        (
+            json!({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['-a/b']"}}}]}),
+            ["spec.env[0].valueFrom.fieldRef.fieldPath", "KEY the key of a label"],
+        ),
+        (
+            json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "Shop_DB", "key": "k"}}}]}),
+            ["spec.env[0].valueFrom.secretKeyRef.name", "starts and ends with a letter or digit"],
+        ),
+        (
+            json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "..k"}}}]}),
+            ["spec.env[0].valueFrom.configMapKeyRef.key", "does not start with '..'"],
+        ),
+        (
+            json!({"envFrom": [{"secretRef": {"name": "shop..db"}}]}),
+            ["spec.envFrom[0].secretRef.name", "small letters, digits, '-' and '.'"],
+        ),
+        (
+            json!({"envFrom": [{"configMapRef": {"name": "/"}}]}),
+            ["spec.envFrom[0].configMapRef.name", "small letters, digits, '-' and '.'"],
+        ),
         (json!({"envFrom": [{}]}), ["spec.envFrom[0]", "exactly one of secretRef and configMapRef"]),
         (json!({"killSignal": "SIGFOO"}), ["spec.killSignal", "supported values: \"SIGINT\""]),
         (

@@ -148,12 +148,24 @@ fn form(schema: &Value) -> Option<String> {
         rules.iter().find_map(|rule| {
             let rule = rule["rule"].as_str()?;
             let start = rule.find("self.matches('").filter(|at| !rule[..*at].ends_with('!'))?;
-            let text = &rule[start + "self.matches('".len()..];
-            Some(text[..text.find('\'')?].replace("\\\\", "\\"))
+            unquoted(&rule[start + "self.matches('".len()..])
         })
     })?;
     let inner = anchored.strip_prefix('^').unwrap_or(&anchored);
     Some(inner.strip_suffix('$').unwrap_or(inner).to_owned())
+}
+
+/// What a text of CEL means that ends at the next quote.
+fn unquoted(text: &str) -> Option<String> {
+    let mut letters = text.chars();
+    let mut meant = String::new();
+    loop {
+        match letters.next()? {
+            '\'' => return Some(meant),
+            '\\' => meant.push(letters.next()?),
+            letter => meant.push(letter),
+        }
+    }
 }
 
 fn wants_text(schema: &Value) -> bool {
@@ -179,6 +191,9 @@ mod tests {
             ]},
             "list": {"type": "array", "minItems": 1, "maxItems": 2, "items": {"enum": ["a"]}},
             "other": {"type": "integer", "minimum": 3.0, "maximum": 5.0},
+            "path": {"type": "string", "x-kubernetes-validations": [
+                {"rule": r"self.matches('^labels\\[\'[a-z]\'\\]$')"},
+            ]},
         }});
         let strategy = values(&schema);
         let mut runner = TestRunner::default();
@@ -187,6 +202,8 @@ mod tests {
             let delay = value["delay"].as_str().expect("a text");
             assert!(delay.ends_with(['s', 'm', 'h']), "{value}");
             assert_eq!(value["list"], json!(["a"]), "once, since it is the same");
+            let path = value["path"].as_str();
+            assert!(path.is_none_or(|path| path.starts_with("labels['") && path.ends_with("']")), "{value}");
             assert!(value["other"].as_i64().is_none_or(|other| (3..=5).contains(&other)), "{value}");
         }
     }
