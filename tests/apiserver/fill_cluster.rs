@@ -1,28 +1,73 @@
-//! `fillCluster` with nodes that are objects only: nothing runs on them.
+//! `fillCluster` with nodes that are objects only: nothing runs on them. All apps of
+//! the API server see them, so that only one test here makes some.
+
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use http::Request;
 use kube::Client;
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::scoped::grant;
 use crate::support::{Operator, SOON, Tap, admin, app, apply, client_of, condition, install};
 
-/// A node with four CPUs.
-async fn add_node(admin: &Client, name: &str) -> Result<()> {
-    let mut node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
-    apply(admin, &format!("/api/v1/nodes/{name}"), &node).await?;
-    node["status"] = json!({
+/// On the nodes of these tests, by which those of a run that was cut are found.
+const LABEL: &str = "nodeapp.dev/test";
+/// How often a node says that it lives; one that has not for most of a minute is
+/// taken for lost, and is not ready any more.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// A node with four CPUs that lives until this is dropped.
+struct Node {
+    name: String,
+    beat: JoinHandle<()>,
+}
+
+impl Node {
+    async fn add(admin: &Client, name: String) -> Result<Self> {
+        let node = json!({"apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": name, "labels": {LABEL: "fill-cluster"}}});
+        apply(admin, &format!("/api/v1/nodes/{name}"), &node).await?;
+        live(admin, &name).await?;
+        let (client, living) = (admin.clone(), name.clone());
+        let beat = tokio::spawn(async move {
+            let mut next = tokio::time::interval(BEAT);
+            loop {
+                next.tick().await;
+                // The next one comes soon.
+                let _ = live(&client, &living).await;
+            }
+        });
+        Ok(Self { name, beat })
+    }
+
+    async fn remove(self, admin: &Client) -> Result<()> {
+        self.beat.abort();
+        delete_node(admin, &self.name).await
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.beat.abort();
+    }
+}
+
+/// What a kubelet says of itself.
+async fn live(admin: &Client, name: &str) -> Result<()> {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": {
         "allocatable": {"cpu": "4", "memory": "16Gi", "pods": "110"},
         "capacity": {"cpu": "4", "memory": "16Gi", "pods": "110"},
         "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady",
-            "lastHeartbeatTime": "2026-01-01T00:00:00Z", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-    });
+            "lastHeartbeatTime": now, "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+    }});
     apply(admin, &format!("/api/v1/nodes/{name}/status"), &node).await.map(drop)
 }
 
-async fn remove_node(admin: &Client, name: &str) -> Result<()> {
+async fn delete_node(admin: &Client, name: &str) -> Result<()> {
     let request = Request::delete(format!("/api/v1/nodes/{name}")).body(Vec::new())?;
     match admin.request::<Value>(request).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -30,9 +75,30 @@ async fn remove_node(admin: &Client, name: &str) -> Result<()> {
     }
 }
 
+/// Takes away the nodes of these tests, those of a run that was cut too.
+async fn delete_nodes(admin: &Client) -> Result<()> {
+    let path = format!("/api/v1/nodes?labelSelector={LABEL}");
+    let nodes: Value = admin.request(Request::get(path).body(Vec::new())?).await?;
+    for node in nodes["items"].as_array().into_iter().flatten() {
+        delete_node(admin, node["metadata"]["name"].as_str().unwrap_or_default()).await?;
+    }
+    Ok(())
+}
+
+/// Waits until there are so many pods.
+async fn pods(namespace: &Namespace, number: usize) -> Result<Vec<Value>> {
+    namespace
+        .eventually(&format!("{number} pods"), SOON, async || {
+            let pods = namespace.list("Pod").await?;
+            ensure!(pods.len() == number, "{} pods", pods.len());
+            Ok(pods)
+        })
+        .await
+}
+
 /// What the scheduler would do with every pod that waits.
-async fn put_pods_on(namespace: &Namespace, admin: &Client, node: &str) -> Result<()> {
-    for pod in namespace.list("Pod").await? {
+async fn put_pods_on(namespace: &Namespace, admin: &Client, node: &str, number: usize) -> Result<()> {
+    for pod in pods(namespace, number).await? {
         let name = pod["metadata"]["name"].as_str().context("a pod without a name")?;
         if !pod["spec"]["nodeName"].is_null() {
             continue;
@@ -67,43 +133,40 @@ fn an_app_fills_the_nodes_follows_them_and_calls_for_no_more() {
     story(Tier::Apiserver, |namespace| async move {
         install().await?;
         let admin = admin(&Tap::default()).await?;
-        let nodes = ["a", "b"].map(|node| format!("{}-{node}", namespace.name()));
-        let outcome = fill(&namespace, &admin, &nodes).await;
-        for node in &nodes {
-            remove_node(&admin, node).await?;
-        }
+        delete_nodes(&admin).await?;
+        let outcome = fill(&namespace, &admin).await;
+        delete_nodes(&admin).await?;
         outcome
     });
 }
 
-async fn fill(namespace: &Namespace, admin: &Client, nodes: &[String; 2]) -> Result<()> {
-    add_node(admin, &nodes[0]).await?;
+async fn fill(namespace: &Namespace, admin: &Client) -> Result<()> {
+    let here = Node::add(admin, format!("{}-a", namespace.name())).await?;
     let _operator = Operator::start(namespace, &Tap::default()).await?;
     let shop = app("shop", &json!({"instances": null, "fillCluster": {}, "rollout": {"maxSurge": 1}}));
     namespace.apply(&shop).await?;
     let first = filled(namespace, 3, 3).await?;
     let text = first["arithmetic"].as_str().unwrap_or_default();
-    let expected = format!("4 fit on 1 node ({} 4: by CPU); 1 for a rollout; makes 3", nodes[0]);
-    assert_eq!(text, expected);
+    let expected = format!("4 fit on 1 node ({} 4: by CPU); 1 for a rollout; makes 3", here.name);
+    ensure!(text == expected, "{text}");
 
     // No pod has a place yet, so another node calls for no more of them.
-    add_node(admin, &nodes[1]).await?;
+    let there = Node::add(admin, format!("{}-b", namespace.name())).await?;
     let waits = filled(namespace, 3, 7).await?;
-    assert!(waits["arithmetic"].as_str().is_some_and(|text| text.contains("waits for a node")), "{waits}");
-    put_pods_on(namespace, admin, &nodes[0]).await?;
+    ensure!(waits["arithmetic"].as_str().is_some_and(|text| text.contains("waits for a node")), "{waits}");
+    put_pods_on(namespace, admin, &here.name, 3).await?;
     filled(namespace, 7, 7).await?;
 
     // The four new ones find no place when the node goes; then nobody waits for it.
-    remove_node(admin, &nodes[1]).await?;
-    for pod in namespace.list("Pod").await? {
-        if pod["spec"]["nodeName"].is_null() {
-            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-            let unplaced = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "status": {
-                "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}],
-            }});
-            let path = format!("/api/v1/namespaces/{}/pods/{name}/status", namespace.name());
-            apply(admin, &path, &unplaced).await?;
-        }
+    let all = pods(namespace, 7).await?;
+    there.remove(admin).await?;
+    for pod in all.iter().filter(|pod| pod["spec"]["nodeName"].is_null()) {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        let unplaced = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "status": {
+            "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}],
+        }});
+        let path = format!("/api/v1/namespaces/{}/pods/{name}/status", namespace.name());
+        apply(admin, &path, &unplaced).await?;
     }
     filled(namespace, 3, 3).await?;
 

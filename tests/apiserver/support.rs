@@ -425,17 +425,18 @@ pub(crate) async fn settled(namespace: &Namespace, name: &str) -> Result<BTreeMa
             let wanted = if stopped { 0 } else { place["spec"][number].as_i64().unwrap_or(-1) };
             let status = &deployment["status"];
             anyhow::ensure!(status["observedGeneration"] == deployment["metadata"]["generation"], "{status}");
+            // Counted from what the ReplicaSets want, thus there before the first pod.
             anyhow::ensure!(status["unavailableReplicas"].as_i64().unwrap_or(0) == wanted, "{status}");
-            anyhow::ensure!(
-                app["status"]["replicas"].as_i64() == status["replicas"].as_i64().or(Some(0)),
-                "{}",
-                app["status"]
-            );
-            anyhow::ensure!(
-                app["status"]["updatedReplicas"].as_i64() == status["updatedReplicas"].as_i64().or(Some(0)),
-                "{}",
-                app["status"]
-            );
+            for number in ["replicas", "updatedReplicas"] {
+                anyhow::ensure!(status[number].as_i64().unwrap_or(0) == wanted, "{status}");
+                anyhow::ensure!(app["status"][number] == wanted, "{}", app["status"]);
+            }
+            // Kubernetes writes into the budget when it sees the pods.
+            for budget in namespace.list("PodDisruptionBudget").await? {
+                if budget["metadata"]["labels"]["nodeapp.dev/app"] == name {
+                    anyhow::ensure!(budget["status"]["expectedPods"] == wanted, "{}", budget["status"]);
+                }
+            }
             Ok(())
         })
         .await?;
