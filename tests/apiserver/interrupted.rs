@@ -1,6 +1,6 @@
 //! The operator killed between any two writes of one reconcile.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
@@ -9,6 +9,9 @@ use crate::support::{KINDS, Operator, SOON, Tap, app, settled};
 /// What an app's children say, without what differs between any two objects.
 async fn content(namespace: &Namespace, name: &str) -> Result<Vec<Value>> {
     let mut content = Vec::new();
+    let app = namespace.get("NodeApp", name).await?;
+    // The runner's key is the app's own.
+    let uid = app["metadata"]["uid"].as_str().context("an app without a UID")?;
     for kind in KINDS {
         for object in namespace.list(kind).await? {
             if object["metadata"]["labels"]["nodeapp.dev/app"] != name {
@@ -22,7 +25,7 @@ async fn content(namespace: &Namespace, name: &str) -> Result<Vec<Value>> {
                 "data": object["data"],
             })
             .to_string();
-            let mut object: Value = serde_json::from_str(&text.replace(name, "NAME"))?;
+            let mut object: Value = serde_json::from_str(&text.replace(name, "NAME").replace(uid, "UID"))?;
             for field in ["clusterIP", "clusterIPs"] {
                 if let Some(spec) = object["spec"].as_object_mut() {
                     spec.remove(field);
