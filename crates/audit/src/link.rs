@@ -1,0 +1,302 @@
+//! Puts the files together: who imports what, and which functions a request reaches.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::{Component, Path, PathBuf};
+
+use crate::finding::Place;
+use crate::model::functions::ClassId;
+use crate::model::state::Written;
+use crate::model::{Export, FileModel, FnId, Target};
+
+/// A function of the project: index of the file, and the function in it.
+pub(crate) type Global = (usize, FnId);
+
+/// Methods of this name belong to everything; a call of one says nothing about whose it is.
+const COMMON: [&str; 34] = [
+    "add", "apply", "bind", "call", "catch", "clear", "close", "create", "delete", "emit", "end", "error",
+    "filter", "find", "forEach", "get", "has", "init", "join", "log", "map", "next", "on", "parse", "push",
+    "remove", "reset", "send", "set", "start", "stop", "then", "toString", "write",
+];
+/// More functions of one name than this, and a call of it on an unknown object leads nowhere.
+const NAMESAKES: usize = 2;
+/// Re-exports are followed so far.
+const HOPS: usize = 8;
+
+/// A folder with a package.json, or the whole if there is none.
+pub(crate) struct Package<'m> {
+    pub(crate) project: &'m Project,
+    pub(crate) root: PathBuf,
+    /// Indices of its files.
+    pub(crate) files: Vec<usize>,
+    /// Where it is said that the app tells when it is ready.
+    pub(crate) wants_ready: Vec<Place>,
+}
+
+impl Package<'_> {
+    pub(crate) fn models(&self) -> impl Iterator<Item = (usize, &FileModel)> {
+        self.files.iter().filter_map(|index| Some((*index, self.project.files.get(*index)?)))
+    }
+
+    /// Whether a server listens anywhere in it.
+    pub(crate) fn is_server(&self) -> bool {
+        self.models().any(|(_, model)| !model.facts.listens.is_empty())
+    }
+}
+
+/// How a function is reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Via {
+    /// What makes the first function a handler.
+    pub(crate) how: &'static str,
+    pub(crate) first: Global,
+}
+
+/// All files, linked.
+pub(crate) struct Project {
+    pub(crate) files: Vec<FileModel>,
+    by_path: HashMap<PathBuf, usize>,
+    package_roots: HashSet<PathBuf>,
+    by_name: HashMap<String, Vec<Global>>,
+    children: HashMap<Global, Vec<Global>>,
+    edges: HashMap<Global, Vec<Global>>,
+    reached: HashMap<Global, Via>,
+    /// By file and index of the variable: file and index of each write.
+    pub(crate) writes: HashMap<(usize, usize), Vec<(usize, usize)>>,
+}
+
+impl Project {
+    pub(crate) fn new(files: Vec<FileModel>, package_roots: HashSet<PathBuf>) -> Self {
+        let by_path = files.iter().enumerate().map(|(index, file)| (normal(&file.path), index)).collect();
+        let mut by_name: HashMap<String, Vec<Global>> = HashMap::new();
+        for (index, file) in files.iter().enumerate() {
+            for (number, function) in file.functions.iter().enumerate() {
+                if let (Some(name), Ok(number)) = (&function.name, u32::try_from(number)) {
+                    by_name.entry(name.clone()).or_default().push((index, FnId(number)));
+                }
+            }
+        }
+        let (children, edges, reached) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let writes = HashMap::new();
+        let mut project = Self { files, by_path, package_roots, by_name, children, edges, reached, writes };
+        project.children = project.children();
+        project.edges = project.edges();
+        project.reached = project.reach();
+        project.writes = project.writes();
+        project
+    }
+
+    fn writes(&self) -> HashMap<(usize, usize), Vec<(usize, usize)>> {
+        let mut writes: HashMap<(usize, usize), Vec<(usize, usize)>> = HashMap::new();
+        for (index, file) in self.files.iter().enumerate() {
+            for (number, write) in file.writes.iter().enumerate() {
+                let state = match &write.to {
+                    Written::Local(state) => Some((index, *state)),
+                    Written::Import(module, path) => self.state(index, module, path),
+                    Written::Global(_) => None,
+                };
+                if let Some(state) = state {
+                    writes.entry(state).or_default().push((index, number));
+                }
+            }
+        }
+        writes
+    }
+
+    /// How a handler reaches this function, if one does.
+    pub(crate) fn reached(&self, file: usize, function: FnId) -> Option<Via> {
+        self.reached.get(&(file, function)).copied()
+    }
+
+    /// The code runs when the program starts, and not for each request.
+    pub(crate) fn at_start(&self, file: usize, function: Option<FnId>) -> bool {
+        function.is_none_or(|function| self.reached(file, function).is_none())
+    }
+
+    /// The nearest folder with a package.json.
+    pub(crate) fn package_of(&self, file: &Path) -> PathBuf {
+        let mut folders = file.ancestors().skip(1);
+        folders.find(|it| self.package_roots.contains(*it)).unwrap_or(Path::new("")).to_owned()
+    }
+
+    fn reach(&self) -> HashMap<Global, Via> {
+        let mut queue = VecDeque::new();
+        let mut reached: HashMap<Global, Via> = HashMap::new();
+        for (index, file) in self.files.iter().enumerate() {
+            for (target, how) in &file.roots {
+                for first in self.resolve(index, target) {
+                    reached.entry(first).or_insert_with(|| {
+                        queue.push_back(first);
+                        Via { how, first }
+                    });
+                }
+            }
+        }
+        while let Some(at) = queue.pop_front() {
+            let Some(via) = reached.get(&at).copied() else { continue };
+            for function in self.next(at) {
+                reached.entry(*function).or_insert_with(|| {
+                    queue.push_back(*function);
+                    via
+                });
+            }
+        }
+        reached
+    }
+
+    /// What a function calls, hands on or contains.
+    fn next(&self, at: Global) -> impl Iterator<Item = &Global> {
+        [self.children.get(&at), self.edges.get(&at)].into_iter().flatten().flatten()
+    }
+
+    /// What is written inside of a function is made anew with each of its calls, and may run then.
+    fn children(&self) -> HashMap<Global, Vec<Global>> {
+        let mut children: HashMap<Global, Vec<Global>> = HashMap::new();
+        for (index, file) in self.files.iter().enumerate() {
+            for (number, function) in file.functions.iter().enumerate() {
+                if let (Some(parent), Ok(number)) = (function.parent, u32::try_from(number)) {
+                    children.entry((index, parent)).or_default().push((index, FnId(number)));
+                }
+            }
+        }
+        children
+    }
+
+    fn edges(&self) -> HashMap<Global, Vec<Global>> {
+        let mut edges: HashMap<Global, Vec<Global>> = HashMap::new();
+        for (index, file) in self.files.iter().enumerate() {
+            for (from, target) in &file.edges {
+                let Some(from) = from else { continue };
+                let to = self.resolve(index, target);
+                edges.entry((index, *from)).or_default().extend(to);
+            }
+        }
+        edges
+    }
+
+    /// Everything that these functions call, themselves included.
+    pub(crate) fn called_from(&self, file: usize, targets: &[Target]) -> HashSet<Global> {
+        let mut queue: VecDeque<Global> = targets.iter().flat_map(|it| self.resolve(file, it)).collect();
+        let mut seen: HashSet<Global> = queue.iter().copied().collect();
+        while let Some(at) = queue.pop_front() {
+            for function in self.next(at) {
+                if seen.insert(*function) {
+                    queue.push_back(*function);
+                }
+            }
+        }
+        seen
+    }
+
+    /// The functions that a target stands for.
+    pub(crate) fn resolve(&self, file: usize, target: &Target) -> Vec<Global> {
+        match target {
+            Target::Local(function) => vec![(file, *function)],
+            Target::Import(module, path) => {
+                let found = self.file(file, module).and_then(|it| self.export(it, path, HOPS));
+                found.and_then(|(at, export, rest)| function_of(at, export, &rest)).into_iter().collect()
+            }
+            Target::Method(name) => match self.by_name.get(name) {
+                Some(all) if all.len() <= NAMESAKES && !COMMON.contains(&name.as_str()) => all.clone(),
+                _ => vec![],
+            },
+        }
+    }
+
+    /// The variable of another file that an import stands for.
+    pub(crate) fn state(&self, file: usize, module: &str, path: &[String]) -> Option<(usize, usize)> {
+        let (at, export, _) = self.export(self.file(file, module)?, path, HOPS)?;
+        Some((at, export.state?))
+    }
+
+    /// The class of another file.
+    pub(crate) fn class(&self, file: usize, module: &str, path: &[String]) -> Option<(usize, ClassId)> {
+        let (at, export, _) = self.export(self.file(file, module)?, path, HOPS)?;
+        Some((at, export.class?))
+    }
+
+    /// Follows names through re-exports; what is left of the path are members.
+    fn export<'p>(
+        &'p self,
+        file: usize,
+        path: &[String],
+        hops: usize,
+    ) -> Option<(usize, &'p Export, Vec<String>)> {
+        let hops = hops.checked_sub(1)?;
+        let model = self.files.get(file)?;
+        let (first, rest) = match path.split_first() {
+            Some((first, rest)) => (first.as_str(), rest),
+            None => ("default", path),
+        };
+        let (export, rest) = match model.exports.get(first) {
+            Some(export) => (export, rest),
+            None => match model.exports.get("default") {
+                Some(export) => (export, path),
+                None => {
+                    return model
+                        .passes_on
+                        .iter()
+                        .find_map(|module| self.export(self.file(file, module)?, path, hops));
+                }
+            },
+        };
+        match &export.from {
+            Some((module, names)) => {
+                let names: Vec<String> =
+                    names.iter().filter(|it| *it != "default").chain(rest).cloned().collect();
+                self.export(self.file(file, module)?, &names, hops)
+            }
+            None => Some((file, export, rest.to_vec())),
+        }
+    }
+
+    /// The file that a name in an `import` of another file stands for.
+    fn file(&self, from: usize, module: &str) -> Option<usize> {
+        let from = &self.files.get(from)?.path;
+        let bases = if module.starts_with('.') {
+            vec![from.parent()?.join(module)]
+        } else {
+            let rest = module.get(2..)?;
+            let root = self.package_of(from);
+            vec![root.join("src").join(rest), root.join(rest)]
+        };
+        bases.iter().find_map(|base| self.at(&normal(base)))
+    }
+
+    fn at(&self, base: &Path) -> Option<usize> {
+        if let Some(index) = self.by_path.get(base) {
+            return Some(*index);
+        }
+        let text = base.to_str()?;
+        // TypeScript is imported by the name of what it becomes.
+        let stem =
+            [".js", ".mjs", ".cjs", ".jsx"].iter().find_map(|it| text.strip_suffix(it)).unwrap_or(text);
+        let endings = ["js", "ts", "mjs", "cjs", "mts", "cts", "tsx", "jsx"];
+        let mut names = endings.iter().flat_map(|ending| {
+            [format!("{text}.{ending}"), format!("{stem}.{ending}"), format!("{text}/index.{ending}")]
+        });
+        names.find_map(|name| self.by_path.get(Path::new(&name)).copied())
+    }
+}
+
+fn function_of(file: usize, export: &Export, members: &[String]) -> Option<Global> {
+    let function = match members.first() {
+        Some(name) => export.members.get(name).copied(),
+        None => export.function,
+    };
+    function.map(|function| (file, function))
+}
+
+/// Without `.` and `..`, as far as names go.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(normal.components().next_back(), Some(Component::Normal(_))) => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
+}
