@@ -12,10 +12,89 @@ use crate::model::{Export, FileModel, FnId, Target};
 pub(crate) type Global = (usize, FnId);
 
 /// Methods of this name belong to everything; a call of one says nothing about whose it is.
-const COMMON: [&str; 34] = [
-    "add", "apply", "bind", "call", "catch", "clear", "close", "create", "delete", "emit", "end", "error",
-    "filter", "find", "forEach", "get", "has", "init", "join", "log", "map", "next", "on", "parse", "push",
-    "remove", "reset", "send", "set", "start", "stop", "then", "toString", "write",
+const COMMON: [&str; 82] = [
+    "abort",
+    "add",
+    "append",
+    "apply",
+    "bind",
+    "call",
+    "catch",
+    "clear",
+    "close",
+    "concat",
+    "connect",
+    "create",
+    "cursor",
+    "debug",
+    "delete",
+    "destroy",
+    "disconnect",
+    "emit",
+    "end",
+    "entries",
+    "error",
+    "exec",
+    "exit",
+    "filter",
+    "finally",
+    "find",
+    "flush",
+    "forEach",
+    "get",
+    "has",
+    "includes",
+    "indexOf",
+    "info",
+    "init",
+    "insert",
+    "join",
+    "json",
+    "keys",
+    "listen",
+    "load",
+    "log",
+    "map",
+    "match",
+    "next",
+    "off",
+    "on",
+    "once",
+    "open",
+    "parse",
+    "pause",
+    "pipe",
+    "push",
+    "query",
+    "read",
+    "reduce",
+    "remove",
+    "replace",
+    "reset",
+    "resume",
+    "run",
+    "save",
+    "send",
+    "set",
+    "setHeader",
+    "slice",
+    "some",
+    "sort",
+    "split",
+    "start",
+    "status",
+    "stop",
+    "test",
+    "then",
+    "toJSON",
+    "toString",
+    "update",
+    "use",
+    "value",
+    "values",
+    "warn",
+    "write",
+    "writeHead",
 ];
 /// More functions of one name than this, and a call of it on an unknown object leads nowhere.
 const NAMESAKES: usize = 2;
@@ -36,11 +115,6 @@ impl Package<'_> {
     pub(crate) fn models(&self) -> impl Iterator<Item = (usize, &FileModel)> {
         self.files.iter().filter_map(|index| Some((*index, self.project.files.get(*index)?)))
     }
-
-    /// Whether a server listens anywhere in it.
-    pub(crate) fn is_server(&self) -> bool {
-        self.models().any(|(_, model)| !model.facts.listens.is_empty())
-    }
 }
 
 /// How a function is reached.
@@ -49,9 +123,12 @@ pub(crate) struct Via {
     /// What makes the first function a handler.
     pub(crate) how: &'static str,
     pub(crate) first: Global,
+    /// On the way there is a call that only the name of a method leads on from.
+    pub(crate) is_guess: bool,
 }
 
 /// All files, linked.
+#[derive(Default)]
 pub(crate) struct Project {
     pub(crate) files: Vec<FileModel>,
     by_path: HashMap<PathBuf, usize>,
@@ -59,6 +136,9 @@ pub(crate) struct Project {
     by_name: HashMap<String, Vec<Global>>,
     children: HashMap<Global, Vec<Global>>,
     edges: HashMap<Global, Vec<Global>>,
+    guesses: HashMap<Global, Vec<Global>>,
+    /// Files that are loaded by one that listens, and those themselves.
+    serving: HashSet<usize>,
     reached: HashMap<Global, Via>,
     /// By file and index of the variable: file and index of each write.
     pub(crate) writes: HashMap<(usize, usize), Vec<(usize, usize)>>,
@@ -70,16 +150,17 @@ impl Project {
         let mut by_name: HashMap<String, Vec<Global>> = HashMap::new();
         for (index, file) in files.iter().enumerate() {
             for (number, function) in file.functions.iter().enumerate() {
-                if let (Some(name), Ok(number)) = (&function.name, u32::try_from(number)) {
+                let name = function.name.as_ref().filter(|_| function.is_member);
+                if let (Some(name), Ok(number)) = (name, u32::try_from(number)) {
                     by_name.entry(name.clone()).or_default().push((index, FnId(number)));
                 }
             }
         }
-        let (children, edges, reached) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let writes = HashMap::new();
-        let mut project = Self { files, by_path, package_roots, by_name, children, edges, reached, writes };
+        let mut project = Self { files, by_path, package_roots, by_name, ..Self::default() };
         project.children = project.children();
-        project.edges = project.edges();
+        project.edges = project.edges(|it| !matches!(it, Target::Method(_)));
+        project.guesses = project.edges(|it| matches!(it, Target::Method(_)));
+        project.serving = project.serving();
         project.reached = project.reach();
         project.writes = project.writes();
         project
@@ -119,28 +200,37 @@ impl Project {
     }
 
     fn reach(&self) -> HashMap<Global, Via> {
-        let mut queue = VecDeque::new();
         let mut reached: HashMap<Global, Via> = HashMap::new();
+        let mut queue = VecDeque::new();
         for (index, file) in self.files.iter().enumerate() {
             for (target, how) in &file.roots {
                 for first in self.resolve(index, target) {
                     reached.entry(first).or_insert_with(|| {
                         queue.push_back(first);
-                        Via { how, first }
+                        Via { how, first, is_guess: false }
                     });
                 }
             }
         }
+        // First what is certain, then from all of that what is likely.
+        self.follow(&mut queue, &mut reached, false);
+        queue.extend(reached.keys().copied());
+        self.follow(&mut queue, &mut reached, true);
+        reached
+    }
+
+    fn follow(&self, queue: &mut VecDeque<Global>, reached: &mut HashMap<Global, Via>, guessing: bool) {
         while let Some(at) = queue.pop_front() {
             let Some(via) = reached.get(&at).copied() else { continue };
-            for function in self.next(at) {
+            let guesses = self.guesses.get(&at).filter(|_| guessing);
+            let certain = self.next(at).map(|it| (it, via.is_guess));
+            for (function, is_guess) in certain.chain(guesses.into_iter().flatten().map(|it| (it, true))) {
                 reached.entry(*function).or_insert_with(|| {
                     queue.push_back(*function);
-                    via
+                    Via { is_guess, ..via }
                 });
             }
         }
-        reached
     }
 
     /// What a function calls, hands on or contains.
@@ -161,10 +251,10 @@ impl Project {
         children
     }
 
-    fn edges(&self) -> HashMap<Global, Vec<Global>> {
+    fn edges(&self, wanted: impl Fn(&Target) -> bool) -> HashMap<Global, Vec<Global>> {
         let mut edges: HashMap<Global, Vec<Global>> = HashMap::new();
         for (index, file) in self.files.iter().enumerate() {
-            for (from, target) in &file.edges {
+            for (from, target) in file.edges.iter().filter(|(_, target)| wanted(target)) {
                 let Some(from) = from else { continue };
                 let to = self.resolve(index, target);
                 edges.entry((index, *from)).or_default().extend(to);
@@ -173,12 +263,29 @@ impl Project {
         edges
     }
 
+    /// Whether a file is loaded in a server, and not by a program that ends.
+    pub(crate) fn is_serving(&self, file: usize) -> bool {
+        self.serving.contains(&file)
+    }
+
+    fn serving(&self) -> HashSet<usize> {
+        let listens = self.files.iter().enumerate().filter(|(_, it)| !it.facts.listens.is_empty());
+        let mut queue: Vec<usize> = listens.map(|(index, _)| index).collect();
+        let mut serving: HashSet<usize> = queue.iter().copied().collect();
+        while let Some(index) = queue.pop() {
+            let imports = self.files.get(index).map(|it| it.imports.as_slice()).unwrap_or_default();
+            let loaded = imports.iter().filter_map(|module| self.file(index, module));
+            queue.extend(loaded.filter(|it| serving.insert(*it)).collect::<Vec<_>>());
+        }
+        serving
+    }
+
     /// Everything that these functions call, themselves included.
     pub(crate) fn called_from(&self, file: usize, targets: &[Target]) -> HashSet<Global> {
         let mut queue: VecDeque<Global> = targets.iter().flat_map(|it| self.resolve(file, it)).collect();
         let mut seen: HashSet<Global> = queue.iter().copied().collect();
         while let Some(at) = queue.pop_front() {
-            for function in self.next(at) {
+            for function in self.next(at).chain(self.guesses.get(&at).into_iter().flatten()) {
                 if seen.insert(*function) {
                     queue.push_back(*function);
                 }
@@ -193,6 +300,10 @@ impl Project {
             Target::Local(function) => vec![(file, *function)],
             Target::Import(module, path) => {
                 let found = self.file(file, module).and_then(|it| self.export(it, path, HOPS));
+                found.and_then(|(at, export, rest)| function_of(at, export, &rest)).into_iter().collect()
+            }
+            Target::Own(name) => {
+                let found = self.export(file, std::slice::from_ref(name), HOPS);
                 found.and_then(|(at, export, rest)| function_of(at, export, &rest)).into_iter().collect()
             }
             Target::Method(name) => match self.by_name.get(name) {

@@ -54,7 +54,7 @@ fn text(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..at).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         format!("left out: not UTF-8 from line {line} on (byte {at}); save it as UTF-8")
     })
 }
@@ -105,7 +105,7 @@ fn parse_text(path: &Path, text: &str) -> FileModel {
     }
     let lines = Lines::new(text);
     let broken = first.as_ref().and_then(|it| it.diagnostics.errors().next());
-    let line = broken.and_then(|it| it.labels.first()).and_then(|it| u32::try_from(it.offset()).ok());
+    let line = broken.and_then(|it| it.labels.first()).map(oxc_span::LabeledSpan::offset);
     let why = broken.map_or_else(|| "it has a mistake".to_owned(), |it| it.message.to_string());
     noted(path, line.map(|at| lines.line(at)), format!("left out, since it does not parse: {why}"))
 }

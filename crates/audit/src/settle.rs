@@ -68,7 +68,7 @@ fn holds(package: &Package, file: usize, when: &When) -> bool {
     let project = package.project;
     match when {
         When::Always => true,
-        When::InServer => package.is_server(),
+        When::InServer => project.is_serving(file),
         When::Reached(function) => project.reached(file, *function).is_some(),
         When::AtStart(function) => project.at_start(file, *function),
         When::NoAdapter => !package.models().any(|(_, model)| model.facts.has_adapter),
@@ -77,7 +77,7 @@ fn holds(package: &Package, file: usize, when: &When) -> bool {
             let acts = |(at, function): &(usize, crate::model::FnId)| {
                 project.files.get(*at).is_some_and(|it| it.facts.effects.contains(&Some(*function)))
             };
-            package.is_server() && project.at_start(file, *function) && called.iter().any(acts)
+            project.is_serving(file) && project.at_start(file, *function) && called.iter().any(acts)
         }
     }
 }

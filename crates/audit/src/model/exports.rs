@@ -1,4 +1,4 @@
-//! What a file offers to others, ES modules and CommonJS alike.
+//! What a file offers to others, as an ES module or by `module.exports`.
 
 use oxc_ast::AstKind;
 use oxc_ast::ast::{

@@ -22,6 +22,8 @@ pub(crate) struct Function {
     pub(crate) parent: Option<FnId>,
     /// What it is called, as far as that can be told.
     pub(crate) name: Option<String>,
+    /// It is found through an object: a method, a property, or assigned to one.
+    pub(crate) is_member: bool,
 }
 
 /// A class.
@@ -65,10 +67,10 @@ impl Functions {
                     // A plain function inside of a method has a `this` of its own.
                     class = is_method(semantic, id).then_some(class).flatten();
                     let name = named.or_else(|| name_from_around(semantic, id));
-                    owner = Some(functions.add(id, owner, name));
+                    owner = Some(functions.add(semantic, id, owner, name));
                 }
                 AstKind::ArrowFunctionExpression(_) => {
-                    owner = Some(functions.add(id, owner, name_from_around(semantic, id)));
+                    owner = Some(functions.add(semantic, id, owner, name_from_around(semantic, id)));
                 }
                 AstKind::Class(it) => class = Some(functions.add_class(id, owner, it)),
                 _ => {}
@@ -84,9 +86,16 @@ impl Functions {
         functions
     }
 
-    fn add(&mut self, node: NodeId, parent: Option<FnId>, name: Option<String>) -> FnId {
+    fn add(&mut self, semantic: &Semantic, node: NodeId, parent: Option<FnId>, name: Option<String>) -> FnId {
         let id = FnId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        self.all.push(Function { parent, name });
+        let is_member = match semantic.nodes().parent_kind(node) {
+            AstKind::ObjectProperty(_) | AstKind::MethodDefinition(_) | AstKind::PropertyDefinition(_) => {
+                true
+            }
+            AstKind::AssignmentExpression(it) => it.left.as_member_expression().is_some(),
+            _ => false,
+        };
+        self.all.push(Function { parent, name, is_member });
         self.by_node.insert(node, id);
         id
     }

@@ -74,6 +74,6 @@ fn asks(parsed: &Parsed, test: &Expression, name: &str) -> bool {
 
 /// `if (name)`, `if (name !== undefined)`: it has a value.
 fn means_there(parsed: &Parsed, test: &Expression, name: &str) -> bool {
-    let text = parsed.text(test.span());
-    asks(parsed, test, name) && !text.starts_with('!') && !text.contains("==") | text.contains("!=")
+    let said = parsed.text(test.span());
+    asks(parsed, test, name) && !said.starts_with('!') && (!said.contains("==") || said.contains("!="))
 }

@@ -15,7 +15,7 @@ const VERBS: [&str; 12] =
 const EVENTS: [&str; 7] =
     ["checkContinue", "connection", "message", "request", "secureConnection", "stream", "upgrade"];
 const SERVERS: [&str; 4] = ["createServer", "createSecureServer", "Server", "serve"];
-/// Decorators of methods, NestJS' and those of its kin.
+/// Decorators of methods, those of `NestJS` and its kin.
 const DECORATORS: [&str; 22] = [
     "All",
     "Delete",
@@ -66,7 +66,7 @@ pub(crate) fn roots(parsed: &Parsed) -> Vec<(Target, &'static str)> {
                 );
             }
             AstKind::Function(function) => {
-                roots.extend(by_shape(parsed, node, &function.params, function.span))
+                roots.extend(by_shape(parsed, node, &function.params, function.span));
             }
             AstKind::ArrowFunctionExpression(arrow) => {
                 roots.extend(by_shape(parsed, node, &arrow.params, arrow.span));
@@ -151,14 +151,13 @@ fn by_shape(
         [error, first, second, _] if matches!(*error, "err" | "error") => {
             is_request(first) && is_answer(second)
         }
-        ["ctx" | "context", "next"] => true,
+        ["req"] | ["ctx" | "context", "next"] => true,
         ["ctx" | "c"] => {
             let text = parsed.text(span);
             ["body", "request.", "req.", "query", "params", "json(", "throw("].iter().any(|member| {
                 text.contains(&format!("{}.{member}", names.first().copied().unwrap_or_default()))
             })
         }
-        ["req"] => true,
         _ => false,
     };
     let function = parsed.functions.at_node(node)?;

@@ -26,6 +26,8 @@ pub(crate) enum Target {
     Local(FnId),
     /// From another file: its name as written, and the names taken from it.
     Import(String, Vec<String>),
+    /// What the file itself exports under a name: `exports.name()`.
+    Own(String),
     /// A method of an object that is not known.
     Method(String),
 }
@@ -64,6 +66,8 @@ pub(crate) struct FileModel {
     pub(crate) edges: Vec<(Option<FnId>, Target)>,
     /// By name; `default` stands also for the whole of `module.exports`.
     pub(crate) exports: HashMap<String, Export>,
+    /// Files of the project that it loads.
+    pub(crate) imports: Vec<String>,
     /// `export * from`.
     pub(crate) passes_on: Vec<String>,
     /// Where a class is instantiated.
@@ -86,6 +90,7 @@ impl FileModel {
         model.roots = handlers::roots(parsed);
         model.edges = targets::edges(parsed);
         model.instances = targets::instances(parsed);
+        model.imports = targets::imports(parsed);
         let found = state::find(path, parsed);
         exports::read(parsed, &found, &mut model);
         model.states = found.states;

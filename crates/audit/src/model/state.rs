@@ -380,13 +380,16 @@ fn is_same(parsed: &Parsed, value: &Expression) -> bool {
         }
         other => Some(other),
     };
-    match value.map(|it| it.get_inner_expression()) {
+    match value.map(Expression::get_inner_expression) {
         Some(Expression::CallExpression(call)) => {
             let name = super::functions::callee_name(&call.callee).unwrap_or_default();
-            call.common_js_require().is_some() || name == "RegExp" || name.starts_with("compile")
+            name == "require" || name.starts_with("compile") || name.to_lowercase().contains("regexp")
         }
         Some(Expression::NewExpression(new)) => match new.callee.get_inner_expression() {
-            Expression::StaticMemberExpression(member) => parsed.is_global(&member.object, "Intl"),
+            // new vm.Script(…), new Intl.DateTimeFormat(…)
+            Expression::StaticMemberExpression(member) => {
+                parsed.is_global(&member.object, "Intl") || member.property.name == "Script"
+            }
             Expression::Identifier(it) => matches!(it.name.as_str(), "RegExp" | "Function"),
             _ => false,
         },

@@ -32,6 +32,8 @@ pub(crate) fn edges(parsed: &Parsed) -> Vec<(Option<FnId>, Target)> {
                     let class = parsed.functions.class_at(node);
                     let method = class.and_then(|class| method_of(parsed, class, &member.property.name));
                     edges.extend(method.map(|function| (owner, Target::Local(function))));
+                } else if is_exports(parsed, &member.object) {
+                    edges.push((owner, Target::Own(member.property.name.to_string())));
                 }
             }
             AstKind::PrivateFieldExpression(member) => {
@@ -47,6 +49,39 @@ pub(crate) fn edges(parsed: &Parsed) -> Vec<(Option<FnId>, Target)> {
         }
     }
     edges
+}
+
+/// `exports` or `module.exports`.
+fn is_exports(parsed: &Parsed, object: &Expression) -> bool {
+    match object.get_inner_expression() {
+        Expression::StaticMemberExpression(it) => {
+            it.property.name == "exports" && parsed.is_global(&it.object, "module")
+        }
+        other => parsed.is_global(other, "exports"),
+    }
+}
+
+/// Every file of the project that this one loads.
+pub(crate) fn imports(parsed: &Parsed) -> Vec<String> {
+    let mut all = vec![];
+    for (_, kind) in parsed.nodes() {
+        match kind {
+            AstKind::ImportDeclaration(it) => all.push(it.source.value.to_string()),
+            AstKind::ExportFromDeclaration(it) => all.push(it.source.value.to_string()),
+            AstKind::ExportAllDeclaration(it) => all.push(it.source.value.to_string()),
+            AstKind::CallExpression(call) => {
+                all.extend(call.common_js_require().map(|it| it.value.to_string()));
+            }
+            AstKind::ImportExpression(it) => {
+                if let Expression::StringLiteral(module) = &it.source {
+                    all.push(module.value.to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+    all.retain(|it| it.starts_with('.') || it.starts_with("@/") || it.starts_with("~/"));
+    all
 }
 
 fn method_of(parsed: &Parsed, class: ClassId, name: &str) -> Option<FnId> {

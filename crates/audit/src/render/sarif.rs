@@ -1,5 +1,6 @@
 //! For code hosts: SARIF 2.1.0.
 
+use std::fmt::Write;
 use std::path::{Component, Path};
 
 use serde_json::{Value, json};
@@ -97,7 +98,7 @@ fn uri(path: &Path) -> String {
             if byte.is_ascii_alphanumeric() || b"-._~@+,".contains(&byte) {
                 uri.push(char::from(byte));
             } else {
-                uri.push_str(&format!("%{byte:02X}"));
+                let _ = write!(uri, "%{byte:02X}");
             }
         }
     }

@@ -1,8 +1,13 @@
 //! For people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 
-use crate::finding::{Finding, Findings, Severity};
+use crate::finding::{Finding, Findings, Note, Severity};
+
+/// More notes of a folder than this are told together.
+const MANY: usize = 3;
 
 /// One paragraph per finding, notes after them, and a sum at the end.
 pub fn text(findings: &Findings) -> String {
@@ -10,15 +15,31 @@ pub fn text(findings: &Findings) -> String {
     for finding in &findings.findings {
         write_finding(&mut text, finding);
     }
-    for note in &findings.notes {
-        let line = note.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let _ = writeln!(text, "{}{line}: {}", note.file.display(), note.message);
-    }
+    write_notes(&mut text, &findings.notes);
     if !findings.notes.is_empty() {
         text.push('\n');
     }
     text.push_str(&sum(findings));
     text
+}
+
+/// Many files of one folder with the same note are one line.
+fn write_notes(text: &mut String, notes: &[Note]) {
+    let mut groups: BTreeMap<(&Path, &str), Vec<&Note>> = BTreeMap::new();
+    for note in notes {
+        let folder = note.file.parent().unwrap_or(Path::new(""));
+        groups.entry((folder, &note.message)).or_default().push(note);
+    }
+    for ((folder, message), notes) in groups {
+        if notes.len() > MANY {
+            let _ = writeln!(text, "{}: {message} ({} files)", folder.join("*").display(), notes.len());
+            continue;
+        }
+        for note in notes {
+            let line = note.line.map(|line| format!(":{line}")).unwrap_or_default();
+            let _ = writeln!(text, "{}{line}: {message}", note.file.display());
+        }
+    }
 }
 
 fn write_finding(text: &mut String, finding: &Finding) {

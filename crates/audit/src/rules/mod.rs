@@ -55,7 +55,7 @@ pub const RULES: &[&Rule] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     Always,
-    /// It runs in the package of a server, at the start or for requests: not in a program that ends.
+    /// A server loads the file: it is not that of a program that ends.
     InServer,
     /// A handler reaches the function.
     Reached(FnId),

@@ -91,7 +91,7 @@ fn is_for_one_instance(parsed: &Parsed, node: NodeId) -> bool {
     })
 }
 
-/// `@Cron('…')`, `@Interval(…)` of NestJS.
+/// `@Cron('…')`, `@Interval(…)` of `@nestjs/schedule`.
 fn decorators(it: &mut Collector) {
     let parsed = it.parsed;
     for (_, kind) in parsed.nodes() {

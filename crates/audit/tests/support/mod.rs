@@ -1,6 +1,6 @@
 //! What the tests of the rules share.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and may panic")]
 
 use std::path::{Path, PathBuf};
 
