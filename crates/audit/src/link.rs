@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::finding::Place;
 use crate::model::functions::ClassId;
 use crate::model::state::Written;
-use crate::model::{Export, FileModel, FnId, Target};
+use crate::model::{ClassName, Export, FileModel, FnId, Target};
 
 /// A function of the project: index of the file, and the function in it.
 pub(crate) type Global = (usize, FnId);
@@ -137,6 +137,10 @@ pub(crate) struct Project {
     children: HashMap<Global, Vec<Global>>,
     edges: HashMap<Global, Vec<Global>>,
     guesses: HashMap<Global, Vec<Global>>,
+    /// By file: what the names in its imports stand for.
+    modules: Vec<HashMap<String, usize>>,
+    /// Where each class is instantiated: the file, and the function in it.
+    pub(crate) instances: HashMap<(usize, ClassId), Vec<(usize, Option<FnId>)>>,
     /// Files that are loaded by one that listens, and those themselves.
     serving: HashSet<usize>,
     reached: HashMap<Global, Via>,
@@ -157,6 +161,8 @@ impl Project {
             }
         }
         let mut project = Self { files, by_path, package_roots, by_name, ..Self::default() };
+        project.modules = project.modules();
+        project.instances = project.instances();
         project.children = project.children();
         project.edges = project.edges(|it| !matches!(it, Target::Method(_)));
         project.guesses = project.edges(|it| matches!(it, Target::Method(_)));
@@ -320,7 +326,7 @@ impl Project {
     }
 
     /// The class of another file.
-    pub(crate) fn class(&self, file: usize, module: &str, path: &[String]) -> Option<(usize, ClassId)> {
+    fn class(&self, file: usize, module: &str, path: &[String]) -> Option<(usize, ClassId)> {
         let (at, export, _) = self.export(self.file(file, module)?, path, HOPS)?;
         Some((at, export.class?))
     }
@@ -362,7 +368,34 @@ impl Project {
 
     /// The file that a name in an `import` of another file stands for.
     fn file(&self, from: usize, module: &str) -> Option<usize> {
-        let from = &self.files.get(from)?.path;
+        self.modules.get(from)?.get(module).copied()
+    }
+
+    fn modules(&self) -> Vec<HashMap<String, usize>> {
+        let of = |file: &FileModel| {
+            let names = file.imports.iter();
+            names.filter_map(|name| Some((name.clone(), self.find(&file.path, name)?))).collect()
+        };
+        self.files.iter().map(of).collect()
+    }
+
+    fn instances(&self) -> HashMap<(usize, ClassId), Vec<(usize, Option<FnId>)>> {
+        let mut instances: HashMap<_, Vec<_>> = HashMap::new();
+        for (index, file) in self.files.iter().enumerate() {
+            for (function, name) in &file.instances {
+                let class = match name {
+                    ClassName::Local(class) => Some((index, *class)),
+                    ClassName::Import(module, path) => self.class(index, module, path),
+                };
+                if let Some(class) = class {
+                    instances.entry(class).or_default().push((index, *function));
+                }
+            }
+        }
+        instances
+    }
+
+    fn find(&self, from: &Path, module: &str) -> Option<usize> {
         let bases = if module.starts_with('.') {
             vec![from.parent()?.join(module)]
         } else {

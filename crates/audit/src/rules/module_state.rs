@@ -7,7 +7,7 @@ use crate::finding::{Finding, Related, Severity};
 use crate::link::{Package, Project, Via};
 use crate::model::functions::ClassId;
 use crate::model::state::{How, Kind, State, Write, Written};
-use crate::model::{ClassName, FileModel};
+use crate::model::FileModel;
 
 pub(crate) static STATE: Rule = Rule {
     id: "module-state",
@@ -76,8 +76,8 @@ fn is_singleton(project: &Project, file: usize, model: &FileModel, class: ClassI
     if info.is_some_and(|it| it.decorators.iter().any(|name| SINGLETONS.contains(&name.as_str()))) {
         return true;
     }
-    let mut made = project.instances_of(file, class).peekable();
-    made.peek().is_some() && made.all(|(at, function)| project.at_start(at, function))
+    let made = project.instances.get(&(file, class)).map(Vec::as_slice).unwrap_or_default();
+    !made.is_empty() && made.iter().all(|(at, function)| project.at_start(*at, *function))
 }
 
 impl Project {
@@ -85,23 +85,6 @@ impl Project {
     fn writes_to(&self, file: usize, state: usize) -> Vec<(usize, &Write)> {
         let writes = self.writes.get(&(file, state)).into_iter().flatten();
         writes.filter_map(|(at, number)| Some((*at, self.files.get(*at)?.writes.get(*number)?))).collect()
-    }
-
-    /// Where a class is instantiated.
-    fn instances_of(
-        &self,
-        file: usize,
-        class: ClassId,
-    ) -> impl Iterator<Item = (usize, Option<crate::model::FnId>)> {
-        self.files.iter().enumerate().flat_map(move |(at, model)| {
-            model.instances.iter().filter_map(move |(function, name)| {
-                let found = match name {
-                    ClassName::Local(it) => Some((at, *it)),
-                    ClassName::Import(module, path) => self.class(at, module, path),
-                };
-                (found == Some((file, class))).then_some((at, *function))
-            })
-        })
     }
 }
 
