@@ -36,6 +36,19 @@ fn state_that_is_imported_and_written_directly_is_found() {
 }
 
 #[test]
+fn variable_that_begins_with_an_imported_value_is_not_the_imported_one() {
+    let project = Project::new(&[
+        ("flags.js", "let none = 0;\nexports.none = none;\n"),
+        (
+            "app.js",
+            "const { none } = require('./flags');\n\
+                    app.get('/', (req, res) => { let flags = none; flags |= 1; res.json(flags); });\n",
+        ),
+    ]);
+    assert_eq!(project.found(), []);
+}
+
+#[test]
 fn handlers_by_name_from_a_controller_are_followed() {
     let project = Project::new(&[
         ("controller.js", "let count = 0;\nmodule.exports = { list(q, s) { count++; s.end(); } };\n"),

@@ -29,9 +29,31 @@ fn value_made_at_its_first_use_is_no_state() {
 }
 
 #[test]
+fn value_made_once_may_live_in_an_object_or_be_kept_by_or() {
+    let held = "const held = { bus: undefined };\nfunction use() { if (held.bus) return held.bus; held.bus = make(); return held.bus; }\n\
+                app.get('/', (req, res) => res.json(use()));\n";
+    assert_eq!(found(held), []);
+    let kept = "let store;\napp.get('/', (req, res) => { store = store || make(); res.end(); });\n";
+    assert_eq!(found(kept), []);
+    let keyed = "const held = {};\napp.get('/', (req, res) => { if (!held[req.path]) held[req.path] = load(); res.end(); });\n";
+    assert_eq!(found(keyed), [("module-state", 1)], "that is a cache");
+}
+
+#[test]
+fn connections_that_are_kept_to_be_closed_are_no_state() {
+    let closed = "const sockets = new Set();\nserver.on('connection', (it) => { sockets.add(it); });\n\
+                  function stop() { for (const it of sockets) it.destroy(); }\n";
+    assert_eq!(found(closed), []);
+    let told = "const sockets = new Set();\nserver.on('connection', (it) => { sockets.add(it); });\n\
+                function tell(text) { for (const it of sockets) it.write(text); }\n";
+    assert_eq!(found(told), [("module-state", 1)]);
+}
+
+#[test]
 fn modules_and_regular_expressions_that_are_kept_are_no_state() {
     let source = "const seen = {};\napp.get('/', (req, res) => {\n  seen[req.path] = require('./' + req.path);\n  \
-                  seen.x = new RegExp('x');\n  res.end();\n});\n";
+                  seen.x = new RegExp('x');\n  \
+                  seen.y = seen.y || compile(req.body);\n  res.end();\n});\n";
     assert_eq!(found(source), []);
 }
 
@@ -248,7 +270,7 @@ fn port_that_ignores_port_is_found() {
         [("fixed-port", 3)]
     );
     assert_eq!(found(&format!("{SIGINT}const port = process.env.PORT || 3000;\napp.listen(port);\n")), []);
-    assert_eq!(found("store.listen(() => {});\n"), [], "no server");
+    assert_eq!(found("store.listen(() => {});\nhelper.listen(socketPath);\n"), [], "no server for others");
 }
 
 #[test]

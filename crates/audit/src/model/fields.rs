@@ -10,7 +10,7 @@ use oxc_span::{GetSpan, Span};
 use super::functions::{ClassId, FnId};
 use super::parsed::Parsed;
 use super::place;
-use super::state::{Found, Kind, State, Write, Written, classify, field_name, value_kind};
+use super::state::{Found, Kind, State, Write, Written, classify, field_name, keeps_connections, value_kind};
 
 /// `field = new Map()` in the body of a class, or `this.field = new Map()` in its constructor, and what is written to them.
 pub(crate) fn find(path: &Path, parsed: &Parsed, found: &mut Found) {
@@ -32,7 +32,7 @@ pub(crate) fn find(path: &Path, parsed: &Parsed, found: &mut Found) {
         };
         let Some((name, span, (kind, library))) = declared else { continue };
         // A single value is mostly a setting; collections and numbers grow.
-        if kind == Kind::Single {
+        if kind == Kind::Single || keeps_connections(parsed, &name) {
             continue;
         }
         let Some(class) = parsed.functions.class_at(node) else { continue };

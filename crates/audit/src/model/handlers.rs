@@ -3,7 +3,7 @@
 use oxc_ast::AstKind;
 use oxc_ast::ast::{BindingPattern, CallExpression, Class, ClassElement, Expression, FormalParameters};
 use oxc_semantic::NodeId;
-use oxc_span::Span;
+use oxc_span::{GetSpan, Span};
 
 use super::Target;
 use super::functions::callee_name;
@@ -105,7 +105,9 @@ fn of_call<'a>(parsed: &Parsed<'a, '_>, call: &CallExpression<'a>) -> Vec<(Targe
         let Expression::StaticMemberExpression(member) = call.callee.get_inner_expression() else {
             return vec![];
         };
-        if parsed.is_global(&member.object, "process") || !EVENTS.contains(&event.as_str()) {
+        let own = parsed.is_global(&member.object, "process")
+            || parsed.text(member.object.span()).ends_with("parentPort");
+        if own || !EVENTS.contains(&event.as_str()) {
             return vec![];
         }
         (arguments.get(1..).unwrap_or_default(), "a listener of requests or messages")

@@ -159,7 +159,10 @@ fn imported(path: &Path, parsed: &Parsed, symbol: SymbolId, found: &mut Found) {
         && origin.is_local()
     {
         let to = Written::Import(origin.module, origin.path);
-        found.writes.extend(writes_of(path, parsed, symbol, &to));
+        let mut writes = writes_of(path, parsed, symbol, &to);
+        // Another value for a variable that began with an imported one changes nothing over there.
+        writes.retain(|it| it.to != to || matches!(it.how, How::Inside | How::Same));
+        found.writes.extend(writes);
     }
 }
 
@@ -169,6 +172,10 @@ fn kind_of(
     declarator: &VariableDeclarator,
 ) -> Option<(Kind, Option<String>)> {
     if !matches!(declarator.id, BindingPattern::BindingIdentifier(_)) {
+        return None;
+    }
+    // Those of a server are closed by the instance that has them.
+    if keeps_connections(parsed, parsed.semantic.scoping().symbol_name(symbol)) {
         return None;
     }
     let Some(init) = &declarator.init else {
@@ -181,6 +188,25 @@ fn kind_of(
         return (!in_loop && !declarator.kind_is_const(parsed)).then_some((Kind::Single, None));
     };
     value_kind(parsed, init)
+}
+
+/// A list of connections for the end of the process: a loop over it closes them, and none sends to them.
+pub(crate) fn keeps_connections(parsed: &Parsed, name: &str) -> bool {
+    let lower = name.to_lowercase();
+    if !lower.ends_with("sockets") && !lower.ends_with("connections") {
+        return false;
+    }
+    let text = parsed.semantic.source_text();
+    let loops =
+        [format!("of {name}"), format!("{name}.forEach"), format!("in {name}"), format!("of this.{name}")];
+    let bodies: Vec<&str> = loops
+        .iter()
+        .flat_map(|it| text.match_indices(it.as_str()))
+        .map(|(at, _)| text.get(at..).unwrap_or_default().split('}').next().unwrap_or_default())
+        .collect();
+    let calls = |names: [&str; 4]| bodies.iter().any(|body| names.iter().any(|it| body.contains(it)));
+    calls([".destroy", ".end(", ".terminate(", ".close("])
+        && !calls([".send(", ".emit(", ".write(", ".publish("])
 }
 
 /// Whether the declaration is one of constants.
@@ -345,7 +371,16 @@ fn assigned(parsed: &Parsed, assignment: NodeId, inside: bool, name: &str) -> Ho
         return How::Assign;
     };
     if inside {
-        return if is_same(parsed, &it.right) { How::Same } else { How::Inside };
+        // holder.value is a variable as good as any; holder[key] is not.
+        let target = parsed.text(it.left.span());
+        let is_fixed = !target.contains('[');
+        let once =
+            is_fixed && (it.operator.is_logical() || is_first_value(parsed, assignment, &it.right, target));
+        return match (once, is_same(parsed, &it.right)) {
+            (true, _) => How::Lazy,
+            (_, true) => How::Same,
+            _ => How::Inside,
+        };
     }
     if it.operator.is_logical() {
         return How::Lazy;
@@ -363,7 +398,16 @@ fn assigned(parsed: &Parsed, assignment: NodeId, inside: bool, name: &str) -> Ho
     if is_timer(value) {
         return How::Clear;
     }
-    if super::guard::is_first_time(parsed, assignment, name) { How::Lazy } else { How::Assign }
+    if is_first_value(parsed, assignment, value, name) { How::Lazy } else { How::Assign }
+}
+
+/// `name = name || …`, or an assignment that runs only while there is no value.
+fn is_first_value(parsed: &Parsed, assignment: NodeId, value: &Expression, name: &str) -> bool {
+    let keeps = match value.get_inner_expression() {
+        Expression::LogicalExpression(it) => parsed.text(it.left.span()) == name,
+        _ => false,
+    };
+    keeps || super::guard::is_first_time(parsed, assignment, name)
 }
 
 fn is_timer(value: &Expression) -> bool {
@@ -374,18 +418,27 @@ fn is_timer(value: &Expression) -> bool {
 
 /// Modules, regular expressions and compiled things are the same in every instance.
 fn is_same(parsed: &Parsed, value: &Expression) -> bool {
-    let value = match value.get_inner_expression() {
-        Expression::Identifier(identifier) => {
-            parsed.symbol(identifier).and_then(|it| parsed.declarator(it)).and_then(|it| it.init.as_ref())
-        }
-        other => Some(other),
+    let Expression::Identifier(identifier) = value.get_inner_expression() else {
+        return is_same_value(parsed, value);
     };
-    match value.map(Expression::get_inner_expression) {
-        Some(Expression::CallExpression(call)) => {
+    let Some(symbol) = parsed.symbol(identifier) else { return false };
+    let init = parsed.declarator(symbol).and_then(|it| it.init.as_ref());
+    let later = parsed.references(symbol).filter(|it| it.is_write()).filter_map(|it| {
+        match parsed.semantic.nodes().parent_kind(it.node_id()) {
+            AstKind::AssignmentExpression(assignment) => Some(&assignment.right),
+            _ => None,
+        }
+    });
+    init.into_iter().chain(later).any(|it| is_same_value(parsed, it))
+}
+
+fn is_same_value(parsed: &Parsed, value: &Expression) -> bool {
+    match value.get_inner_expression() {
+        Expression::CallExpression(call) => {
             let name = super::functions::callee_name(&call.callee).unwrap_or_default();
             name == "require" || name.starts_with("compile") || name.to_lowercase().contains("regexp")
         }
-        Some(Expression::NewExpression(new)) => match new.callee.get_inner_expression() {
+        Expression::NewExpression(new) => match new.callee.get_inner_expression() {
             // new vm.Script(…), new Intl.DateTimeFormat(…)
             Expression::StaticMemberExpression(member) => {
                 parsed.is_global(&member.object, "Intl") || member.property.name == "Script"
@@ -393,8 +446,14 @@ fn is_same(parsed: &Parsed, value: &Expression) -> bool {
             Expression::Identifier(it) => matches!(it.name.as_str(), "RegExp" | "Function"),
             _ => false,
         },
-        Some(Expression::RegExpLiteral(_) | Expression::ImportExpression(_)) => true,
-        Some(Expression::AwaitExpression(it)) => matches!(it.argument, Expression::ImportExpression(_)),
+        Expression::RegExpLiteral(_) | Expression::ImportExpression(_) => true,
+        Expression::AwaitExpression(it) => matches!(it.argument, Expression::ImportExpression(_)),
+        // kept || compile(text), compile(text).match
+        Expression::LogicalExpression(it) => is_same_value(parsed, &it.right),
+        Expression::StaticMemberExpression(it) => match it.object.get_inner_expression() {
+            Expression::CallExpression(_) => is_same_value(parsed, &it.object),
+            _ => false,
+        },
         _ => false,
     }
 }

@@ -1,6 +1,7 @@
 //! Servers at an address that a pod cannot use.
 
 use oxc_ast::ast::{Argument, CallExpression, Expression};
+use oxc_span::GetSpan;
 
 use super::{Collector, Rule, When};
 use crate::finding::Severity;
@@ -103,8 +104,14 @@ fn looks_like_server<'a>(parsed: &Parsed<'a, '_>, call: &'a CallExpression<'a>) 
     let Some(first) = first.as_expression() else { return true };
     match parsed.constant(first) {
         Some(Constant::Number(_)) => true,
-        // A path of a socket, or a port as text; not the name of an event.
-        Some(Constant::Text(text)) => text.starts_with('/') || text.bytes().all(|it| it.is_ascii_digit()),
-        None => !first.get_inner_expression().is_function(),
+        // A port as text; not the name of an event, and not a socket in the file system.
+        Some(Constant::Text(text)) => !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit()),
+        None => {
+            // A socket in the file system is for the same pod.
+            let name = parsed.text(first.span()).to_lowercase();
+            !first.get_inner_expression().is_function()
+                && !name.ends_with("path")
+                && !name.ends_with("socket")
+        }
     }
 }

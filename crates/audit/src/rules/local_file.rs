@@ -126,9 +126,12 @@ fn is_elsewhere<'a>(parsed: &Parsed<'a, '_>, file: &'a Expression<'a>) -> bool {
     }
     let value = parsed.value(file, 6).unwrap_or(file);
     let text = parsed.text(value.span()).to_lowercase();
-    text.contains("tmp")
-        || text.contains("temp(")
-        || text.contains("tempdir")
+    is_temporary(&text)
+        || is_temporary(&parsed.text(file.span()).to_lowercase())
         || text.contains(":memory:")
         || fits(text.trim_start_matches(['\'', '"', '`']))
+}
+
+fn is_temporary(text: &str) -> bool {
+    text.contains("tmp") || text.match_indices("temp").any(|(at, _)| !text[at..].starts_with("templ"))
 }

@@ -55,12 +55,11 @@ pub(crate) fn look(it: &mut Collector) {
         if let Some((module, _, store)) = known
             && lacks(parsed, first, store)
         {
-            it.add(
-                &RULE,
-                span,
-                format!("{module} without a shared `{store}` counts in memory"),
-                When::Always,
-            );
+            let message = match *store {
+                "" => format!("{} of {module} counts in memory", origin.last()),
+                store => format!("{module} without a shared `{store}` counts in memory"),
+            };
+            it.add(&RULE, span, message, When::Always);
         }
     }
     registered(it);

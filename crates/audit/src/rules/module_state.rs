@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::Rule;
 use crate::finding::{Finding, Related, Severity};
 use crate::link::{Package, Project, Via};
+use crate::model::FileModel;
 use crate::model::functions::ClassId;
 use crate::model::state::{How, Kind, State, Write, Written};
-use crate::model::FileModel;
 
 pub(crate) static STATE: Rule = Rule {
     id: "module-state",
