@@ -99,6 +99,23 @@ fn fields_of_a_service_of_nest_are_state_and_those_of_an_object_per_request_are_
 }
 
 #[test]
+fn fields_of_the_only_instance_of_a_class_are_state() {
+    let source = "class Hub {\n  static instance;\n  static get() { return Hub.instance || (Hub.instance = new Hub()); }\n  \
+                  rooms = {};\n  enter(name) { this.rooms[name] = 1; }\n}\n\
+                  io.on('connection', (it) => { Hub.get().enter(it.id); });\n";
+    assert_eq!(found(source), [("module-state", 4)]);
+}
+
+#[test]
+fn code_that_a_request_takes_out_is_gone_in_one_instance_alone() {
+    let source = "const codes = new Set(load());\napp.post('/', (req, res) => { codes.delete(req.body); res.end(); });\n";
+    assert_eq!(found(source), [("module-state", 1)]);
+    let memo = "const kept = new Map();\napp.get('/', (req, res) => {\n  if (kept.size > 9) kept.clear();\n  \
+                kept.set(req.path, new RegExp(req.path));\n  res.end();\n});\n";
+    assert_eq!(found(memo), [], "what is cleared is the same everywhere");
+}
+
+#[test]
 fn cache_of_a_library_is_a_note() {
     let source = "import { LRUCache } from 'lru-cache';\nconst cache = new LRUCache({ max: 5 });\n\
                   app.get('/', (req, res) => { cache.set(req.path, 1); res.end(); });\n";

@@ -173,6 +173,8 @@ pub(crate) fn callee_name(expression: &Expression) -> Option<String> {
         Expression::CallExpression(call) => callee_name(&call.callee),
         Expression::Identifier(identifier) => Some(identifier.name.to_string()),
         Expression::StaticMemberExpression(member) => Some(member.property.name.to_string()),
+        // (0, a.b)(…), as compilers write it.
+        Expression::SequenceExpression(sequence) => callee_name(sequence.expressions.last()?),
         _ => None,
     }
 }

@@ -66,6 +66,8 @@ pub(crate) enum How {
     Count,
     /// An element or a property of it is changed.
     Inside,
+    /// Elements are taken out.
+    Drop,
     /// The element is a module, a regular expression or the like, which is the same everywhere.
     Same,
 }
@@ -309,7 +311,7 @@ pub(crate) fn classify(parsed: &Parsed, node: NodeId, name: &str, to: &Written) 
             AstKind::ComputedMemberExpression(member) if member.object.span() == span => inside = true,
             AstKind::UpdateExpression(_) => return Some((if inside { How::Inside } else { How::Count }, to)),
             AstKind::UnaryExpression(unary) if unary.operator == UnaryOperator::Delete && inside => {
-                return Some((How::Inside, to));
+                return Some((How::Drop, to));
             }
             AstKind::AssignmentExpression(assignment) if assignment.left.span() == span => {
                 let how = assigned(parsed, parent, inside, name);
@@ -355,6 +357,9 @@ fn mutated(parsed: &Parsed, member: NodeId, method: &str) -> Option<How> {
         return None;
     }
     let AstKind::CallExpression(call) = parsed.semantic.nodes().parent_kind(member) else { return None };
+    if matches!(method, "clear" | "del" | "delete" | "flushAll" | "pop" | "prune" | "reset" | "shift") {
+        return Some(How::Drop);
+    }
     let value = call.arguments.last().and_then(Argument::as_expression);
     Some(if value.is_some_and(|it| is_same(parsed, it)) { How::Same } else { How::Inside })
 }

@@ -205,9 +205,17 @@ pub(crate) fn instances(parsed: &Parsed) -> Vec<(Option<FnId>, ClassName)> {
         let origin = || parsed.origin(&new.callee).filter(Origin::is_local);
         let name =
             class.map(ClassName::Local).or_else(|| origin().map(|it| ClassName::Import(it.module, it.path)));
-        all.extend(name.map(|name| (parsed.owner(node), name)));
+        let owner = if is_kept_as_the_only_one(parsed, node) { None } else { parsed.owner(node) };
+        all.extend(name.map(|name| (owner, name)));
     }
     all
+}
+
+/// `Class.instance = new Class()`: made once, whoever asks first.
+fn is_kept_as_the_only_one(parsed: &Parsed, new: NodeId) -> bool {
+    let AstKind::AssignmentExpression(it) = parsed.semantic.nodes().parent_kind(new) else { return false };
+    let Some(target) = it.left.as_member_expression() else { return false };
+    target.static_property_name().is_some_and(|name| name.to_lowercase().ends_with("instance"))
 }
 
 /// The function that an argument is: written there, by name, from another file, or wrapped in a call.

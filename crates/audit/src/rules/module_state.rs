@@ -166,7 +166,8 @@ fn rule_of(state: &State, runtime: &[How]) -> Option<&'static Rule> {
         }
         Kind::Cache => any(&[How::Inside]).then_some(&CACHE),
         Kind::Map | Kind::Set | Kind::Object | Kind::Array => {
-            any(&[How::Inside, How::Assign]).then_some(&STATE)
+            let taken = any(&[How::Drop]) && !any(&[How::Same]);
+            (taken || any(&[How::Inside, How::Assign])).then_some(&STATE)
         }
         Kind::Number => None,
     }
