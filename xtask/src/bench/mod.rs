@@ -4,6 +4,7 @@
 //! A measurement never fails a build: a number that is missed is said in the table, and a row that cannot be
 //! measured says why.
 
+mod ecosystem;
 mod load;
 mod machine;
 mod operator;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Runner(Args),
     /// The operator beside a bare client, and its apps beside PM2; a whole run writes docs/benchmarks.md
     Operator(operator::Args),
+    /// The plugin: how long an audit of 5,000 files takes; the table goes to the terminal
+    Ecosystem(ecosystem::Args),
 }
 
 #[derive(clap::Args, Clone, Debug)]
@@ -50,6 +53,7 @@ pub(crate) fn main(command: &Command) -> Result<()> {
     match command {
         Command::Runner(args) => runner(args),
         Command::Operator(args) => operator::main(args),
+        Command::Ecosystem(args) => ecosystem::main(args),
     }
 }
 
