@@ -10,7 +10,8 @@ use oxc_span::{GetSpan, Span};
 use super::functions::{ClassId, FnId};
 use super::parsed::Parsed;
 use super::place;
-use super::state::{Found, Kind, State, Write, Written, classify, field_name, keeps_connections, value_kind};
+use super::state::{Found, Kind, State, Write, Written, field_name, keeps_connections, value_kind};
+use super::writes::classify;
 
 /// `field = new Map()` in the body of a class, or `this.field = new Map()` in its constructor, and what is written to them.
 pub(crate) fn find(path: &Path, parsed: &Parsed, found: &mut Found) {

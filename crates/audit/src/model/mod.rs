@@ -8,6 +8,7 @@ pub(crate) mod handlers;
 pub(crate) mod parsed;
 pub(crate) mod state;
 pub(crate) mod targets;
+mod writes;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
