@@ -1,6 +1,7 @@
 //! `kubectl nodeapp`: what PM2's command line is for PM2. The same program
 //! answers as `kubectl pm2` when it is installed under that name.
 
+mod audit;
 mod files;
 mod import;
 mod init;
@@ -20,6 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    Audit(audit::Args),
     Import(import::Args),
     Init(init::Args),
     Render(render::Args),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let command = Arguments::command().name("kubectl-nodeapp").bin_name(name);
     let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let outcome = match arguments.verb {
+        Verb::Audit(args) => Ok(audit::run(&args)),
         Verb::Import(args) => import::run(&args),
         Verb::Init(args) => init::run(&args),
         Verb::Render(args) => render::run(&args),
