@@ -16,8 +16,8 @@ pub(crate) static RULE: Rule = Rule {
     severity: Severity::Warning,
     title: "Job by the clock in every instance",
     why: "every instance has the timer, so the job runs once per instance: mails go out twice, and clean-ups race",
-    instead: "make the job a NodeApp of its own (`autorestart: false` with `cronRestart`), or let one instance at a \
-              time do it: repeatable jobs of BullMQ, or a lock in Redis (SET key NX PX)",
+    instead: "make the job a NodeApp of its own (`autorestart: false` with `cronRestart`), or let one instance do it: \
+              the one with NODE_APP_INSTANCE 0 (`instanceIndex: true`), repeatable jobs of BullMQ, or a lock in Redis (SET key NX PX)",
 };
 
 /// Package and name of what schedules; an empty name is the package itself.
