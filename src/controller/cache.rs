@@ -159,7 +159,7 @@ pub fn slim<K: Resource>(object: &mut K) {
         for entry in managed {
             // Of others, who and when is of interest, what is not.
             let ours = compare::is_ours(entry).then(|| entry.fields_v1.take()).flatten();
-            entry.fields_v1 = ours.map(compare::packed);
+            entry.fields_v1 = ours.as_ref().map(compare::packed);
         }
     }
     if let Some(annotations) = &mut meta.annotations {

@@ -19,7 +19,7 @@ pub fn is_applied(desired: &Value, live: &Value, managed: &[ManagedFieldsEntry])
 }
 
 /// Fields as text: as a tree, those of one Deployment take some fifty kilobytes.
-pub fn packed(fields: FieldsV1) -> FieldsV1 {
+pub fn packed(fields: &FieldsV1) -> FieldsV1 {
     FieldsV1(Value::String(fields.0.to_string()))
 }
 
@@ -208,7 +208,7 @@ mod tests {
         let live = json!({"spec": {"replicas": 2, "paused": true}});
         let mut ours = managed(json!({"f:spec": {"f:replicas": {}, "f:paused": {}}}));
         for entry in &mut ours {
-            entry.fields_v1 = entry.fields_v1.take().map(packed);
+            entry.fields_v1 = entry.fields_v1.as_ref().map(packed);
         }
         assert!(is_applied(&live, &live, &ours));
         assert!(
@@ -299,7 +299,7 @@ mod tests {
         let held = entry(REPLICAS_MANAGER, "Apply", None);
         assert_eq!(changed_since_ours(&[ours.clone(), held.clone()], Some(7)), None, "that is us");
         // Of a scale to 0 the API server notes nothing.
-        assert_eq!(changed_since_ours(&[ours.clone()], Some(0)), Some(SCALED_TO_NONE));
+        assert_eq!(changed_since_ours(std::slice::from_ref(&ours), Some(0)), Some(SCALED_TO_NONE));
         assert_eq!(changed_since_ours(&[ours.clone(), held], Some(0)), None, "that is us");
         let fields = Some(FieldsV1(json!({"f:spec": {"f:replicas": {}}})));
         let holds = ManagedFieldsEntry { fields_v1: fields, ..ours };

@@ -47,11 +47,14 @@ pub struct Plan {
     pub again: Option<Duration>,
 }
 
+/// Numbers given lately, by the UID of their pod.
+pub type Given = HashMap<String, u32>;
+
 /// Gives the pods of one app their numbers: in each revision the smallest that is
 /// free. A pod on its way out has its number until it is gone, and its successor
 /// waits for it rather than taking one beyond `wanted`. `given` are the numbers
 /// given lately, by UID, which the watch may not have brought yet.
-pub fn plan(pods: &[Arc<AppPod>], wanted: u32, given: &HashMap<String, u32>, now: Timestamp) -> Plan {
+pub fn plan(pods: &[Arc<AppPod>], wanted: u32, given: &Given, now: Timestamp) -> Plan {
     let mut revisions: BTreeMap<&str, Vec<&AppPod>> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| !pod.has_ended()) {
         if let Some(hash) = pod.template_hash() {
@@ -65,7 +68,7 @@ pub fn plan(pods: &[Arc<AppPod>], wanted: u32, given: &HashMap<String, u32>, now
     plan
 }
 
-fn of_revision(pods: &[&AppPod], wanted: u32, given: &HashMap<String, u32>, now: Timestamp, plan: &mut Plan) {
+fn of_revision(pods: &[&AppPod], wanted: u32, given: &Given, now: Timestamp, plan: &mut Plan) {
     let number = |pod: &AppPod| pod.instance().or_else(|| given.get(pod.metadata.uid.as_ref()?).copied());
     let mut taken: BTreeSet<u32> = pods.iter().filter_map(|pod| number(pod)).collect();
     let mut leaving = 0;
@@ -84,7 +87,7 @@ fn of_revision(pods: &[&AppPod], wanted: u32, given: &HashMap<String, u32>, now:
         .collect();
     waiting.sort_by_key(|(pod, _)| (pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone()));
     for (pod, gate) in waiting {
-        let free = (0..).find(|number| !taken.contains(number)).unwrap_or(u32::MAX);
+        let free = (0..=u32::MAX).find(|number| !taken.contains(number)).unwrap_or(u32::MAX);
         if free >= wanted && leaving > 0 {
             leaving -= 1;
             continue;
@@ -145,7 +148,7 @@ mod tests {
         .unwrap();
         match number {
             None => {
-                pod.spec.scheduling_gates = serde_json::from_value(json!([{"name": INSTANCE_GATE}])).unwrap()
+                pod.spec.scheduling_gates = serde_json::from_value(json!([{"name": INSTANCE_GATE}])).unwrap();
             }
             Some(number) => {
                 pod.metadata

@@ -179,6 +179,7 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
 
 impl Observed {
     /// The same with what decides how many instances fill the cluster.
+    #[must_use]
     pub fn among(self, nodes: Known, same_spec: bool) -> Self {
         Self { nodes, same_spec, ..self }
     }

@@ -38,6 +38,7 @@ impl From<Outcome> for Done {
 
 impl Done {
     /// The same, to be looked at again after `again` at the latest.
+    #[must_use]
     pub fn within(self, again: Option<Duration>) -> Self {
         Self { good_for: self.good_for.into_iter().chain(again).min(), ..self }
     }

@@ -1,4 +1,4 @@
-//! The ConfigMaps and Secrets that apps refer to: who uses which, and what is in
+//! The `ConfigMaps` and Secrets that apps refer to: who uses which, and what is in
 //! them, as hashes. Only what is referred to is kept; of everything else the watch
 //! brings a name and a version, which are dropped at once.
 

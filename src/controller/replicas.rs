@@ -130,6 +130,7 @@ mod tests {
     const RUNS: Autoscaled = Autoscaled { least: 2, most: 6, stopped: false };
     const STOPPED: Autoscaled = Autoscaled { stopped: true, ..RUNS };
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with what may be nothing")]
     fn hold(replicas: i32, before_stop: Option<i32>) -> Option<Hold> {
         Some(Hold { replicas, before_stop })
     }

@@ -276,8 +276,8 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autorestart: Option<bool>,
     /// Times at which all instances are restarted, one surge at a time, as at a change of the spec (PM2
-    /// `cron_restart`, which restarts them all at once): a cron expression of five fields such as `0 3
-    /// * * *`, or a word such as `@daily`, in timeZone. A stopped app stays stopped. With autorestart
+    /// `cron_restart`, which restarts them all at once): a cron expression of five fields such as
+    /// `0 3 * * *`, or a word such as `@daily`, in timeZone. A stopped app stays stopped. With autorestart
     /// false the app is a job: it is run at these times only, once at a time, and ends by itself.
     /// Default: off (PM2: off).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -79,7 +79,7 @@ fn a_template_that_an_older_version_rendered_stays_to_the_letter() {
     story(Tier::Apiserver, |namespace| async move {
         install().await?;
         namespace.apply(&app("shop", &json!({}))).await?;
-        let older = as_an_older_one_made_it(&namespace, "shop").await?;
+        let older = Box::pin(as_an_older_one_made_it(&namespace, "shop")).await?;
         let _operator = Operator::start_with(&namespace, &Tap::default(), VERSIONS[1]).await?;
         settled(&namespace, "shop").await?;
         assert_eq!(template(&namespace.get("Deployment", "shop").await?), older);

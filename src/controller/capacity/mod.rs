@@ -27,6 +27,7 @@ pub struct Room {
 
 impl Room {
     /// Both together.
+    #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
             cpu: self.cpu.saturating_add(other.cpu),
@@ -36,6 +37,7 @@ impl Room {
     }
 
     /// What is left after `other` is taken away.
+    #[must_use]
     pub const fn minus(self, other: Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(other.cpu),

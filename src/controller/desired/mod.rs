@@ -168,21 +168,20 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     let course::Chosen { course, template, no_pods, job } = course::choose(app, &wanted, observed);
     let live = observed.deployment.as_deref();
     let restarts = restarts::decide(app, observed.schedule.as_ref(), live, observed.now);
-    let pods = match app.job() {
-        Some(schedule) => Pods {
+    let pods = if let Some(schedule) = app.job() {
+        Pods {
             deployment: None,
             cron_job: Some(cron_job::build(app, schedule, template)),
             runs: runs::look(app, observed),
-        },
-        None => {
-            let template = restarts.stamped(template);
-            let config = config::config(app, observed, settings.watch_secrets);
-            let mut deployment = deployment::build(app, template, course.running.as_deref(), config);
-            if let Some(spec) = deployment.spec.as_mut().filter(|_| no_pods) {
-                spec.replicas = Some(0);
-            }
-            Pods { deployment: Some(deployment), ..Pods::default() }
         }
+    } else {
+        let template = restarts.stamped(template);
+        let config = config::config(app, observed, settings.watch_secrets);
+        let mut deployment = deployment::build(app, template, course.running.as_deref(), config);
+        if let Some(spec) = deployment.spec.as_mut().filter(|_| no_pods) {
+            spec.replicas = Some(0);
+        }
+        Pods { deployment: Some(deployment), ..Pods::default() }
     };
     let children = Children::new(
         service_account::build(app),

@@ -103,18 +103,15 @@ pub(super) fn build(app: &ValidatedApp, observed: &Observed, settings: &Settings
     let kept = known.and_then(|revision| Some((revision, stored(revision, &app.source)?)));
     let newest = existing.iter().map(|revision| revision.revision).max().unwrap_or(0);
     let gate = gate(app, &name, kept.as_ref().map(|(revision, _)| &***revision), observed);
-    let (number, cause, (data, template)) = match kept {
+    let (number, cause, (data, template)) = if let Some((revision, stored)) = kept {
         // Going back to an earlier spec makes its revision the newest again.
-        Some((revision, stored)) => {
-            let number = if revision.revision == newest { newest } else { newest + 1 };
-            let cause = names::annotation(&revision.metadata, names::CHANGE_CAUSE_ANNOTATION);
-            (number, cause.map(str::to_owned), stored)
-        }
-        None => {
-            let template = pod::template(app, settings);
-            let data = json!({SPEC: app.source, TEMPLATE: template});
-            (newest + 1, app.change_cause.clone(), (data, template))
-        }
+        let number = if revision.revision == newest { newest } else { newest + 1 };
+        let cause = names::annotation(&revision.metadata, names::CHANGE_CAUSE_ANNOTATION);
+        (number, cause.map(str::to_owned), stored)
+    } else {
+        let template = pod::template(app, settings);
+        let data = json!({SPEC: app.source, TEMPLATE: template});
+        (newest + 1, app.change_cause.clone(), (data, template))
     };
     let cause = cause.map(|cause| (names::CHANGE_CAUSE_ANNOTATION.to_owned(), cause));
     let mark = gate.map(|gate| (names::BEFORE_ANNOTATION.to_owned(), gate.name().to_owned()));

@@ -1,5 +1,7 @@
 //! What is told where something else runs than the spec asks for.
 
+use std::fmt::Write as _;
+
 use super::rollout::{Rollout, Situation};
 use super::{Findings, Hindrance};
 use crate::controller::desired::{Applied, Children, Detour, Stage};
@@ -15,8 +17,6 @@ pub(super) fn hindrance(children: &Children<Applied>, failed: Option<&str>) -> O
         Some(running) => format!("{running} runs on"),
         None => "no instance runs yet".to_owned(),
     };
-    let told =
-        |reason, message| Hindrance { reason, message, invalidates: false, degrades: false, goes_on: false };
     let running = children.course.running.as_deref().unwrap_or_default();
     Some(match children.course.detour.as_ref()? {
         Detour::Failed => Hindrance {
@@ -36,42 +36,48 @@ pub(super) fn hindrance(children: &Children<Applied>, failed: Option<&str>) -> O
                  spec changes. Remove the annotation to run {wanted}"
             ),
         ),
-        Detour::Before(stage) => match stage {
-            // A stopped app lacks nothing.
-            Stage::Stopped => return None,
-            Stage::Paused => told(
-                Reason::RolloutPaused,
+        Detour::Before(stage) => before(stage, wanted, &meanwhile)?,
+    })
+}
+
+fn told(reason: Reason, message: String) -> Hindrance {
+    Hindrance { reason, message, invalidates: false, degrades: false, goes_on: false }
+}
+
+/// Where the job before a rollout stands; a stopped app lacks nothing.
+fn before(stage: &Stage, wanted: &str, meanwhile: &str) -> Option<Hindrance> {
+    Some(match stage {
+        Stage::Stopped => return None,
+        Stage::Paused => told(
+            Reason::RolloutPaused,
+            format!("the rollout of {wanted}, and its job, wait until rollout.paused is false; {meanwhile}"),
+        ),
+        Stage::Waits { other } => Hindrance {
+            goes_on: true,
+            ..told(
+                Reason::BeforeRollout,
                 format!(
-                    "the rollout of {wanted}, and its job, wait until rollout.paused is false; {meanwhile}"
+                    "the Job before the rollout of {wanted} waits for the end of the Job {other}; {meanwhile}. To \
+                     stop that one: kubectl delete job {other} --cascade=foreground"
                 ),
-            ),
-            Stage::Waits { other } => Hindrance {
-                goes_on: true,
-                ..told(
-                    Reason::BeforeRollout,
-                    format!(
-                        "the Job before the rollout of {wanted} waits for the end of the Job {other}; {meanwhile}. \
-                         To stop that one: kubectl delete job {other} --cascade=foreground"
-                    ),
-                )
-            },
-            Stage::Runs { job } => Hindrance {
-                goes_on: true,
-                ..told(
-                    Reason::BeforeRollout,
-                    format!("the Job {job} has to succeed before {wanted} is rolled out; {meanwhile}"),
-                )
-            },
-            Stage::Failed { job, message } => Hindrance {
-                degrades: true,
-                ..told(
-                    Reason::BeforeRolloutFailed,
-                    format!(
-                        "the Job {job} before the rollout of {wanted} has failed: {message}. {meanwhile}. See kubectl \
-                         logs job/{job}; then correct the spec, or delete the Job to have it tried again"
-                    ),
-                )
-            },
+            )
+        },
+        Stage::Runs { job } => Hindrance {
+            goes_on: true,
+            ..told(
+                Reason::BeforeRollout,
+                format!("the Job {job} has to succeed before {wanted} is rolled out; {meanwhile}"),
+            )
+        },
+        Stage::Failed { job, message } => Hindrance {
+            degrades: true,
+            ..told(
+                Reason::BeforeRolloutFailed,
+                format!(
+                    "the Job {job} before the rollout of {wanted} has failed: {message}. {meanwhile}. See kubectl logs \
+                     job/{job}; then correct the spec, or delete the Job to have it tried again"
+                ),
+            )
         },
     })
 }
@@ -96,7 +102,9 @@ pub(super) fn tell_of_config(previous: &NodeAppStatus, findings: Findings<'_>, s
     let changed = annotation(&deployment.metadata, CONFIG_CHANGED_ANNOTATION);
     let Some(changed) = changed.filter(|_| known) else { return };
     match situation.rollout {
-        Rollout::Rolling => situation.message += &format!("; {changed} has changed"),
+        Rollout::Rolling => {
+            let _ = write!(situation.message, "; {changed} has changed");
+        }
         Rollout::Stuck => {
             situation.message = format!(
                 "new pods do not get ready since {changed} has changed. Old pods keep running with what was there \

@@ -171,6 +171,7 @@ mod tests {
             .unwrap()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what an instance may not have told")]
     fn told(restarts: u64, last_exit: Option<contract::LastExit>) -> Option<Arc<Told>> {
         Some(Arc::new(Told { restarts, last_exit, log_tail: vec!["Error: no".into()] }))
     }

@@ -89,6 +89,42 @@ pub fn compute(
     if matches!(findings, Findings::Paused(_)) {
         return paused::status(previous, deployment, now);
     }
+    let situation = situation(previous, findings, generation, now);
+    let runs = match findings {
+        Findings::Applied(children) => children.runs.as_ref(),
+        _ => None,
+    };
+    let conditions = runs
+        .map_or_else(|| verdicts(findings, &situation, env::warning(app).as_deref(), previous), job::verdicts)
+        .into_iter()
+        .map(|verdict| condition(verdict, previous, generation, now))
+        .collect();
+    let name = app.metadata.name.as_deref().unwrap_or_default();
+    let mut status = NodeAppStatus {
+        observed_generation: generation,
+        conditions,
+        desired_replicas: situation.wanted,
+        replicas: situation.existing,
+        ready_replicas: situation.ready,
+        updated_replicas: situation.updated,
+        available_replicas: situation.available,
+        selector: Some(names::selector_text(name)),
+        ..previous.clone()
+    };
+    if let Findings::Applied(children) = findings {
+        applied(app, previous, children, &situation, &mut status);
+    }
+    status
+}
+
+/// What the Deployment says, with what is known beside it.
+fn situation(
+    previous: &NodeAppStatus,
+    findings: Findings<'_>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Situation {
+    let deployment = findings.deployment();
     // A spec that is not carried out changes nothing that runs.
     let same_spec = previous.observed_generation == generation || !matches!(findings, Findings::Applied(_));
     // Instances that an autoscaler has just asked for are still to come.
@@ -100,67 +136,38 @@ pub fn compute(
     if let Some(exit) = previous.last_exit.as_ref().filter(|_| situation.has_failed()) {
         situation.message = format!("{}. {}", situation.message, exits::last_words(exit));
     }
-    let runs = match findings {
-        Findings::Applied(children) => children.runs.as_ref(),
-        _ => None,
-    };
-    let conditions = runs
-        .map_or_else(|| verdicts(findings, &situation, env::warning(app), previous), job::verdicts)
-        .into_iter()
-        .map(|verdict| condition(verdict, previous, generation, now))
-        .collect();
-    let name = app.metadata.name.as_deref().unwrap_or_default();
-    let mut status = NodeAppStatus {
-        observed_generation: generation,
-        conditions,
-        desired_replicas: situation.wanted,
-        fill_cluster: previous.fill_cluster.clone(),
-        replicas: situation.existing,
-        ready_replicas: situation.ready,
-        updated_replicas: situation.updated,
-        available_replicas: situation.available,
-        selector: Some(names::selector_text(name)),
-        revision: previous.revision.clone(),
-        stable_revision: previous.stable_revision.clone(),
-        failed_revision: previous.failed_revision.clone(),
-        cron_restart: previous.cron_restart.clone(),
-        rollback: previous.rollback.clone(),
-        runner_image: previous.runner_image.clone(),
-        url: previous.url.clone(),
-        env: previous.env.clone(),
-        restarts: previous.restarts,
-        last_exit: previous.last_exit.clone(),
-        failed_reason: previous.failed_reason.clone(),
-    };
-    if let Findings::Applied(children) = findings {
-        status.revision.clone_from(&children.course.running);
-        status.rollback.clone_from(&children.course.rollback);
-        let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
-        status.runner_image = runner_image(&children.revision);
-        status.url = children.service.as_ref().and_then(url);
-        let made_from = (children.course.running.as_deref() == Some(wanted)).then_some(&app.spec);
-        status.env = env::names(children.template(), made_from);
-        if let Some(runs) = &children.runs {
-            (status.replicas, status.updated_replicas) = (runs.active, runs.active);
-            status.cron_restart = Some(runs.status.clone());
-            (status.failed_revision, status.failed_reason) = (None, None);
-            return status;
-        }
-        let history = rollback::judge(
-            app,
-            History::of(previous),
-            wanted,
-            children.course.running.as_deref(),
-            &situation,
-        );
-        if history.failed != previous.failed_revision {
-            status.failed_reason = history.failed.as_ref().map(|_| situation.message.clone());
-        }
-        (status.stable_revision, status.failed_revision) = (history.stable, history.failed);
-        status.cron_restart = children.restarts.status.clone();
-        status.fill_cluster = children.filling.as_ref().and_then(|filling| filling.status.clone());
+    situation
+}
+
+/// What is known once the children are as they should be.
+fn applied(
+    app: &NodeApp,
+    previous: &NodeAppStatus,
+    children: &Children<Applied>,
+    situation: &Situation,
+    status: &mut NodeAppStatus,
+) {
+    status.revision.clone_from(&children.course.running);
+    status.rollback.clone_from(&children.course.rollback);
+    let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
+    status.runner_image = runner_image(&children.revision);
+    status.url = children.service.as_ref().and_then(url);
+    let made_from = (children.course.running.as_deref() == Some(wanted)).then_some(&app.spec);
+    status.env = env::names(children.template(), made_from);
+    if let Some(runs) = &children.runs {
+        (status.replicas, status.updated_replicas) = (runs.active, runs.active);
+        status.cron_restart = Some(runs.status.clone());
+        (status.failed_revision, status.failed_reason) = (None, None);
+        return;
     }
-    status
+    let history =
+        rollback::judge(app, History::of(previous), wanted, children.course.running.as_deref(), situation);
+    if history.failed != previous.failed_revision {
+        status.failed_reason = history.failed.as_ref().map(|_| situation.message.clone());
+    }
+    (status.stable_revision, status.failed_revision) = (history.stable, history.failed);
+    status.cron_restart.clone_from(&children.restarts.status);
+    status.fill_cluster = children.filling.as_ref().and_then(|filling| filling.status.clone());
 }
 
 /// Whether everything was there before; then a missing instance has been lost and
@@ -266,7 +273,7 @@ fn seconds(now: Timestamp) -> String {
 fn verdicts(
     findings: Findings<'_>,
     situation: &Situation,
-    warning: Option<String>,
+    warning: Option<&str>,
     previous: &NodeAppStatus,
 ) -> [Verdict; 5] {
     let hindrance = hindrance(findings, previous);
@@ -279,8 +286,8 @@ fn verdicts(
         }
         _ => situation.availability(),
     };
-    let (rollout, rollout_reason) = (situation.rollout, situation.rollout.reason());
-    let accepted = |text: &str| match &warning {
+    let rollout = situation.rollout;
+    let accepted = |text: &str| match warning {
         None => verdict(ConditionType::Valid, true, Reason::Accepted, text),
         Some(warning) => {
             verdict(ConditionType::Valid, true, Reason::PlainCredentials, &format!("{text}. {warning}"))
@@ -315,8 +322,21 @@ fn verdicts(
         ),
     };
     let degraded = unknown_revision(findings).filter(|_| !degraded.holds).unwrap_or(degraded);
+    let (progressing, progress_reason, progress_message) = progress(hindrance.as_ref(), situation);
+    [
+        ready,
+        verdict(ConditionType::Available, available, available_reason, &situation.message),
+        verdict(ConditionType::Progressing, progressing, progress_reason, progress_message),
+        degraded,
+        valid,
+    ]
+}
+
+/// Whether a change is under way.
+fn progress<'a>(hindrance: Option<&'a Hindrance>, situation: &'a Situation) -> (bool, Reason, &'a str) {
+    let (rollout, rollout_reason) = (situation.rollout, situation.rollout.reason());
     let moves = situation.exists && matches!(rollout, Rollout::Rolling | Rollout::Scaling);
-    let (progressing, progress_reason, progress_message) = match &hindrance {
+    match hindrance {
         // What came before a spec that cannot be carried out is brought to its end.
         Some(hindrance) if hindrance.invalidates && moves => (true, rollout_reason, &situation.message),
         Some(hindrance) => (hindrance.goes_on, hindrance.reason, &hindrance.message),
@@ -327,14 +347,7 @@ fn verdicts(
             (false, rollout_reason, &situation.message)
         }
         None => (false, Reason::Settled, &situation.message),
-    };
-    [
-        ready,
-        verdict(ConditionType::Available, available, available_reason, &situation.message),
-        verdict(ConditionType::Progressing, progressing, progress_reason, progress_message),
-        degraded,
-        valid,
-    ]
+    }
 }
 
 /// A revision is asked for that there is not.

@@ -1,3 +1,4 @@
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use mlua::LuaSerdeExt;
 use serde_json::json;
@@ -227,7 +228,7 @@ fn an_autoscaler_of_someone_else_is_told_with_the_way_out() {
     assert_eq!(of(&status, ConditionType::Ready), ("True", "AllInstancesReady"));
     let message = &status.conditions[3].message;
     assert!(message.contains("of-a-user") && message.contains("kind: NodeApp"), "{message}");
-    let both = Children { autoscaler: Some(Default::default()), ..children(&[ROLLED]) };
+    let both = Children { autoscaler: Some(HorizontalPodAutoscaler::default()), ..children(&[ROLLED]) };
     let message = &told(&both).conditions[3].message;
     assert!(message.contains("take spec.autoscaling out"), "{message}");
     let stuck = told(&children(&[STUCK]));

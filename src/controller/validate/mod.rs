@@ -94,14 +94,9 @@ struct Sealed;
 const NOT_IN_TEMPLATE: &[&str] =
     &["autoscaling", "cronRestart", "fillCluster", "instances", "rollout", "stopped"];
 
-/// Checks an app.
-///
-/// # Errors
-/// All problems at once.
-pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
-    let mut problems = Problems::default();
-    let name = app.metadata.name.clone().unwrap_or_default();
-    if !names::is_service_name(&name) {
+/// What every app needs.
+fn basics(name: &str, spec: &NodeAppSpec, problems: &mut Problems) {
+    if !names::is_service_name(name) {
         problems.add(
             "metadata.name",
             "must be at most 63 lower-case letters, digits and '-', starting with a letter",
@@ -113,12 +108,31 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             "names the ServiceAccount too, and default is the one that every namespace has; take another name",
         );
     }
-    if app.spec.instances < 0 {
+    if spec.instances < 0 {
         problems.add("spec.instances", "must be 0 or more");
     }
-    if app.spec.image.trim().is_empty() {
+    if spec.image.trim().is_empty() {
         problems.add("spec.image", "must name a container image such as registry.example/acme/api:1.4.2");
     }
+}
+
+/// The owner of all children; a foreground deletion waits for them.
+fn owner(app: &NodeApp, problems: &mut Problems) -> Option<OwnerReference> {
+    let owner = app.controller_owner_ref(&());
+    if owner.is_none() {
+        problems.add("metadata.uid", "is missing");
+    }
+    Some(OwnerReference { block_owner_deletion: Some(true), ..owner? })
+}
+
+/// Checks an app.
+///
+/// # Errors
+/// All problems at once.
+pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
+    let mut problems = Problems::default();
+    let name = app.metadata.name.clone().unwrap_or_default();
+    basics(&name, &app.spec, &mut problems);
     let port = runner::port(&app.spec, &mut problems);
     let env = env::variables(&app.spec, port, &mut problems);
     let index = instance::index(&app.spec, port, &mut problems);
@@ -143,13 +157,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
         runner.restart.exit_when_done = true;
     }
     runner::check_size(&runner, &mut problems);
-    // A foreground deletion waits for the children.
-    let owner = app
-        .controller_owner_ref(&())
-        .map(|owner| OwnerReference { block_owner_deletion: Some(true), ..owner });
-    if owner.is_none() {
-        problems.add("metadata.uid", "is missing");
-    }
+    let owner = owner(app, &mut problems);
     let annotation =
         |name| names::annotation(&app.metadata, name).filter(|value| !value.is_empty()).map(str::to_owned);
     let stopped = app.spec.stopped.unwrap_or(false);

@@ -1,4 +1,4 @@
-//! Which ConfigMaps and Secrets an app refers to.
+//! Which `ConfigMaps` and Secrets an app refers to.
 
 use std::collections::BTreeMap;
 

@@ -114,7 +114,7 @@ fn more(has: &dyn Fn(&str) -> bool) -> String {
     let ways =
         [("fillCluster", "`max`, 0 and negative numbers"), ("autoscaling", "a number that follows the load")];
     let ways = ways.iter().filter(|(field, _)| has(field));
-    ways.map(|(field, what)| format!("; {what}: `{field}`")).collect()
+    ways.fold(String::new(), |text, (field, what)| text + "; " + what + ": `" + field + "`")
 }
 
 #[cfg(test)]

@@ -148,7 +148,10 @@ fn a_failed_job_stops_the_rollout_and_only_another_spec_or_its_deletion_tries_ag
     // Another image, another try; and so is another command for the same revision.
     let next = Life { observed: life.observed.clone() }.look(&migrating("3"));
     assert!(next.job.is_some_and(|next| next.name_any() != job));
-    assert_eq!(next.obsolete_jobs.iter().map(|job| job.name_any()).collect::<Vec<_>>(), [job.clone()]);
+    assert_eq!(
+        next.obsolete_jobs.iter().map(|job| job.name_any()).collect::<Vec<_>>(),
+        std::slice::from_ref(&job)
+    );
     let again = Life { observed: life.observed.clone() }.look(&app("2", &before(&["migrate", "--force"])));
     assert!(again.job.is_some_and(|again| again.name_any() != job));
     assert_eq!(again.revision.metadata.name, stopped.revision.metadata.name, "no other revision");
