@@ -18,6 +18,11 @@ fn label<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
 async fn no_number_is_there_twice(namespace: &Namespace) -> Result<()> {
     let mut holders: BTreeMap<(String, String), String> = BTreeMap::new();
     for pod in namespace.pods("shop").await? {
+        // Its process has ended, though the pod is still there.
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        if matches!(phase, Some("Succeeded" | "Failed")) {
+            continue;
+        }
         let Some(number) = label(&pod, "nodeapp.dev/instance") else { continue };
         let hash = label(&pod, "pod-template-hash").unwrap_or_default();
         let name = pod.metadata.name.clone().unwrap_or_default();

@@ -16,7 +16,7 @@ const NEXT_MINUTE: Duration = Duration::from_secs(130);
 fn a_scheduled_restart_replaces_every_instance_and_drops_nothing() {
     e2e_alone(|namespace| async move {
         let fields = json!({"instances": 2, "waitReady": true, "drainDelay": "3s"});
-        let shop = App::serving(&namespace, "shop", "web.js")?.with(&fields);
+        let shop = App::serving(&namespace, "shop", "web.js")?.with(&fields).env(&[("READY", "0")]);
         shop.apply(&namespace).await?;
         shop.ready(&namespace, 2).await?;
         let before = pod_uids(&namespace, "shop").await?;
