@@ -11,6 +11,7 @@ mod children;
 mod config;
 mod cycles;
 mod definition;
+mod exits;
 mod faults;
 mod fill_cluster;
 mod import;
