@@ -65,7 +65,8 @@ fn what_is_rendered_from_a_snapshot_is_to_the_byte_what_the_operator_has_written
             );
             let written = as_written(&bodies, kind, name)
                 .with_context(|| format!("{kind} {name} was never written"))?;
-            ensure!(child.to_string() == written, "{kind}:\nrendered {child}\nwritten  {written}");
+            let rendered = child.to_string();
+            ensure!(rendered == written, "{kind}:\nrendered {rendered}\nwritten  {written}");
         }
         Ok(())
     });
