@@ -23,6 +23,7 @@ pub mod names;
 pub mod numbering;
 pub mod observe;
 pub mod outcome;
+mod partial;
 pub mod pods;
 pub mod references;
 pub mod render;

@@ -2,17 +2,18 @@
 //! ten thousand, since there may be thousands. Everything else in a pod is not
 //! even read.
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ContainerState, PodSchedulingGate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::{Metadata, NamespaceResourceScope};
 use serde::{Deserialize, Serialize};
 
 use super::names::{APP_LABEL, INSTANCE_LABEL, TEMPLATE_HASH_LABEL};
+use super::partial::part_of;
 
 /// A pod of an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AppPod {
-    /// Name, namespace, UID, times, and the labels and annotations that are read.
+    /// Name, namespace, UID, times, and the labels that are read.
     pub metadata: ObjectMeta,
     /// Where it runs, and what it waits for.
     #[serde(default)]
@@ -80,33 +81,12 @@ pub struct AppContainer {
     pub last_state: Option<ContainerState>,
 }
 
-impl k8s_openapi::Resource for AppPod {
-    const API_VERSION: &'static str = "v1";
-    const GROUP: &'static str = "";
-    const KIND: &'static str = "Pod";
-    const VERSION: &'static str = "v1";
-    const URL_PATH_SEGMENT: &'static str = "pods";
-    type Scope = NamespaceResourceScope;
-}
-
-impl Metadata for AppPod {
-    type Ty = ObjectMeta;
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+part_of!(AppPod, "Pod", "pods", NamespaceResourceScope);
 
 /// The conditions of a pod that are read.
 const CONDITIONS: [&str; 2] = ["PodScheduled", "Ready"];
 /// The labels of a pod that are read.
 const LABELS: [&str; 3] = [APP_LABEL, INSTANCE_LABEL, TEMPLATE_HASH_LABEL];
-/// The annotations of a pod that are read.
-const ANNOTATIONS: [&str; 0] = [];
 
 /// Drops what nobody reads of a pod. Without its version, a pod that has changed
 /// in nothing that is read is the same, and nobody is woken.
@@ -121,10 +101,6 @@ pub fn slim_pod(pod: &mut AppPod) {
         labels: meta.labels.map(|mut labels| {
             labels.retain(|name, _| LABELS.contains(&name.as_str()));
             labels
-        }),
-        annotations: meta.annotations.map(|mut annotations| {
-            annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
-            annotations
         }),
         ..ObjectMeta::default()
     };

@@ -9,24 +9,11 @@ use nodeapp_operator::{generated, startup};
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
-use crate::support::{Operator, SOON, Tap, admin, app, apply, client_of, install};
-
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces";
+use crate::support::{Operator, SOON, Tap, admin, app, apply, client_of, grant_role, install};
 
 /// The operator's rules as a Role in one namespace, for one user.
 pub(crate) async fn grant(admin: &Client, namespace: &str, user: &str) -> Result<()> {
-    let mut role: Value = serde_saphyr::from_str(&generated::rbac_yaml())?;
-    role["kind"] = json!("Role");
-    apply(admin, &format!("{RBAC}/{namespace}/roles/nodeapp-operator"), &role).await?;
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "nodeapp-operator"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "nodeapp-operator"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-    });
-    let path = format!("{RBAC}/{namespace}/rolebindings/nodeapp-operator");
-    apply(admin, &path, &binding).await.map(drop)
+    grant_role(admin, namespace, "nodeapp-operator", &generated::rbac_yaml(), user).await
 }
 
 async fn deployment(client: &Client, namespace: &str) -> Result<Option<Value>> {

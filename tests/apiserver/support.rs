@@ -258,20 +258,31 @@ async fn install_once() -> Result<()> {
 
 /// The right to read Secrets, in one namespace.
 async fn grant_secrets(namespace: &Namespace) -> Result<()> {
-    let client = admin(&Tap::default()).await?;
-    let mut role: Value = serde_saphyr::from_str(&generated::rbac_with_secrets_yaml())?;
+    let admin = admin(&Tap::default()).await?;
+    grant_role(&admin, namespace.name(), "with-secrets", &generated::rbac_with_secrets_yaml(), USER).await
+}
+
+/// The rules of a `ClusterRole` as a Role of this name in one namespace, for one user.
+pub(crate) async fn grant_role(
+    admin: &Client,
+    namespace: &str,
+    name: &str,
+    rules: &str,
+    user: &str,
+) -> Result<()> {
+    let mut role: Value = serde_saphyr::from_str(rules)?;
     role["kind"] = json!("Role");
-    role["metadata"]["name"] = json!("with-secrets");
-    let base = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}", namespace.name());
-    apply(&client, &format!("{base}/roles/with-secrets"), &role).await?;
+    role["metadata"]["name"] = json!(name);
+    let base = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
+    apply(admin, &format!("{base}/roles/{name}"), &role).await?;
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": "with-secrets"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "with-secrets"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
     });
-    apply(&client, &format!("{base}/rolebindings/with-secrets"), &binding).await.map(drop)
+    apply(admin, &format!("{base}/rolebindings/{name}"), &binding).await.map(drop)
 }
 
 /// A running operator that looks at one namespace.

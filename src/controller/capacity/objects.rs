@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ResourceRequirements, Taint};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::{ClusterResourceScope, Metadata, NamespaceResourceScope};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use serde::{Deserialize, Serialize};
 
 use super::Room;
 use crate::controller::cache::AppKey;
 use crate::controller::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER};
+use crate::controller::partial::part_of;
 use crate::crd::notation::quantity_nanos;
 
 /// A node.
@@ -176,47 +177,9 @@ fn amount(quantity: &Quantity, parts: i128, up: bool) -> u64 {
     u64::try_from(if up { (parts + NANO - 1) / NANO } else { parts / NANO }).unwrap_or(0)
 }
 
-impl k8s_openapi::Resource for ClusterNode {
-    const API_VERSION: &'static str = "v1";
-    const GROUP: &'static str = "";
-    const KIND: &'static str = "Node";
-    const VERSION: &'static str = "v1";
-    const URL_PATH_SEGMENT: &'static str = "nodes";
-    type Scope = ClusterResourceScope;
-}
+part_of!(ClusterNode, "Node", "nodes", ClusterResourceScope);
 
-impl Metadata for ClusterNode {
-    type Ty = ObjectMeta;
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
-impl k8s_openapi::Resource for PlacedPod {
-    const API_VERSION: &'static str = "v1";
-    const GROUP: &'static str = "";
-    const KIND: &'static str = "Pod";
-    const VERSION: &'static str = "v1";
-    const URL_PATH_SEGMENT: &'static str = "pods";
-    type Scope = NamespaceResourceScope;
-}
-
-impl Metadata for PlacedPod {
-    type Ty = ObjectMeta;
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+part_of!(PlacedPod, "Pod", "pods", NamespaceResourceScope);
 
 #[cfg(test)]
 mod tests {
