@@ -174,19 +174,41 @@ fn heal(layout: &Layout, images: &SystemImages) -> Result<()> {
     let mut started = 0;
     for last in [false, false, true] {
         let dead = ready::dead(layout);
-        for component in &dead {
-            revive(layout, component)?;
-        }
         started += dead.len();
-        match ready::make_usable(layout, images) {
-            Ok(()) => break,
-            // One may have been dying while it was looked at.
-            Err(_) if !last && !ready::dead(layout).is_empty() => {}
-            Err(error) => return Err(error),
+        let healed = revive_all(layout, images, &dead);
+        // One may have been dying while it was looked at.
+        if last || ready::dead(layout).is_empty() {
+            healed?;
+            break;
         }
     }
     step.done_with(if started == 0 { "already running" } else { "running again" });
     Ok(())
+}
+
+/// In the order of a first start: a kubelet that finds no containerd ends.
+fn revive_all(layout: &Layout, images: &SystemImages, dead: &[Component]) -> Result<()> {
+    let clients = components::clients(layout);
+    let (late, early): (Vec<_>, Vec<_>) =
+        dead.iter().partition(|component| clients.iter().any(|client| client.name == component.name));
+    for component in &late {
+        // What has no process id yet is waited for, and not taken for one that has died.
+        let _ = fs::remove_file(layout.pid(&component.name));
+    }
+    for component in early {
+        revive(layout, component)?;
+    }
+    ready::import_system_images(layout, images)?;
+    ready::await_api_server(layout)?;
+    let before = ready::heartbeats(layout)?;
+    for component in &late {
+        revive(layout, component)?;
+    }
+    for kubelet in late.iter().filter(|component| component.name.starts_with("kubelet")) {
+        // Until then the API server tells of the node what was true before its kubelet died.
+        ready::await_heartbeat(layout, kubelet.node, &before)?;
+    }
+    ready::make_usable(layout, images)
 }
 
 fn revive(layout: &Layout, component: &Component) -> Result<()> {

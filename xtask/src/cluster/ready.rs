@@ -1,5 +1,6 @@
 //! Waits for what a cluster needs before its first pod, and explains itself when that does not come.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,6 +48,29 @@ fn apply_addons(layout: &Layout, images: &SystemImages) -> Result<()> {
         let output = child.wait_with_output()?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    })
+}
+
+/// When each kubelet was last heard of, by its node's name; none of a kubelet that never was.
+pub(crate) fn heartbeats(layout: &Layout) -> Result<BTreeMap<String, String>> {
+    let path = "jsonpath={range .items[*]}{.metadata.name} {.spec.renewTime}{\"\\n\"}{end}";
+    let leases = ["get", "leases", "--namespace=kube-node-lease", "--output", path];
+    let text = sh::output(kubectl(layout)?.args(leases))?;
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(node, time)| (node.into(), time.into()))
+        .collect())
+}
+
+/// Waits until a node's kubelet is heard of once more.
+pub(crate) fn await_heartbeat(layout: &Layout, node: u8, before: &BTreeMap<String, String>) -> Result<()> {
+    let name = layout.node_name(node);
+    await_until(layout, &format!("the kubelet of {name} is heard of"), || {
+        if heartbeats(layout)?.get(&name) == before.get(&name) {
+            bail!("it has not renewed its lease");
         }
         Ok(())
     })
