@@ -2,7 +2,7 @@
 
 use nodeapp_contract::{Cron, RunnerConfig, Zone};
 
-use super::Problems;
+use super::{Problems, time_zone};
 use crate::crd::NodeAppSpec;
 
 /// The zone of schedules where the spec names none.
@@ -20,6 +20,14 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The schedule of a `CronJob`.
+    pub fn of_kubernetes(expression: &str, time_zone: Option<&str>) -> Option<Self> {
+        let time_zone = time_zone.unwrap_or(UTC);
+        let zone = Zone::parse(time_zone::posix(time_zone)?).ok()?;
+        let cron = Cron::parse(expression).ok()?;
+        Some(Self { expression: expression.to_owned(), time_zone: time_zone.to_owned(), cron, zone })
+    }
+
     /// The next time after `after`, both in seconds since the epoch.
     pub fn next(&self, after: i64) -> Option<i64> {
         self.cron.next(after, &self.zone)
@@ -70,7 +78,8 @@ pub(super) fn schedule(
     };
     // The rule of the zone has been found for the logs, or refused there.
     let zone = Zone::parse(runner.log.time_zone.as_deref().unwrap_or("UTC0")).ok()?;
-    let time_zone = spec.time_zone.clone().unwrap_or_else(|| UTC.to_owned());
+    // Kubernetes knows a zone by no other spelling than this.
+    let time_zone = spec.time_zone.as_deref().map_or(Some(UTC), time_zone::canonical)?.to_owned();
     Some(Schedule { expression: expression.to_owned(), time_zone, cron, zone })
 }
 

