@@ -15,6 +15,7 @@ use serde_json::json;
 use super::apply::Repair;
 use super::names::{MANAGER, PAUSED_ANNOTATION, RESTARTED_ANNOTATION};
 use super::restarts::News;
+use super::text::cut;
 use crate::crd::{Condition, ConditionType, NodeAppStatus, Reason};
 
 /// Longest note that the API server takes, in bytes.
@@ -54,7 +55,10 @@ pub fn between(previous: &NodeAppStatus, current: &NodeAppStatus) -> Vec<Note> {
             }
             ConditionType::Valid if flipped && before.is_some() => Some(false),
             ConditionType::Degraded if is(&now, "True") && (flipped || other) => Some(true),
-            ConditionType::Progressing if now.reason == Reason::Paused.name() && other => Some(false),
+            // What else happens tells it, if anything does.
+            ConditionType::Degraded if flipped && before.is_some() && notes.is_empty() => Some(false),
+            ConditionType::Available if flipped && before.is_some() && is(&now, "False") => Some(true),
+            ConditionType::Progressing if other && says_why_nothing_moves(&now) => Some(false),
             // That a new app begins is no news to whoever made it, and with a fleet of
             // them one request in seven.
             ConditionType::Progressing if before.is_none() => None,
@@ -75,12 +79,19 @@ pub fn between(previous: &NodeAppStatus, current: &NodeAppStatus) -> Vec<Note> {
     notes
 }
 
-/// An exit, unless the last one of its kind is just over: a crash loop is one story.
+/// Whether something was told to wait, and by whom.
+fn says_why_nothing_moves(progressing: &Condition) -> bool {
+    let reasons = [Reason::Paused, Reason::RolloutPaused, Reason::RolledBackByHand];
+    reasons.iter().any(|reason| reason.name() == progressing.reason)
+}
+
+/// An exit, unless the last one of its kind is just over: a crash loop is one story,
+/// of however many instances.
 fn another_exit(previous: &NodeAppStatus, current: &NodeAppStatus) -> Option<Note> {
     let exit = current.last_exit.as_ref()?;
     if let Some(before) = &previous.last_exit {
         let time = |time: &str| time.parse::<Timestamp>().ok();
-        let known = before.reason == exit.reason && before.pod == exit.pod;
+        let known = before.reason == exit.reason;
         let apart = time(&exit.time).zip(time(&before.time)).map(|(now, before)| now.duration_since(before));
         if before == exit || (known && apart.is_some_and(|apart| apart < SERIES)) {
             return None;
@@ -127,6 +138,13 @@ pub fn of_restart(news: &News) -> Note {
                 "all instances are replaced, one surge at a time, as the annotation {RESTARTED_ANNOTATION} asks"
             ),
         ),
+        News::RequestedOfJob(name) => (
+            "RestartRequested",
+            format!(
+                "a job has no instances to replace, and each of its runs begins anew. To run it now: kubectl create \
+                 job --from=cronjob/{name} {name}-now"
+            ),
+        ),
         News::Scheduled(schedule) => (
             "ScheduledRestart",
             format!("all instances are replaced, one surge at a time, as cronRestart says: {schedule}"),
@@ -137,15 +155,6 @@ pub fn of_restart(news: &News) -> Note {
         ),
     };
     Note { warning: false, reason: reason.to_owned(), text }
-}
-
-/// Cuts a note to what the API server takes, at the border of a character.
-fn cut(text: &str) -> String {
-    if text.len() <= LONGEST_NOTE {
-        return text.to_owned();
-    }
-    let end = (0..=LONGEST_NOTE - '…'.len_utf8()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}…", &text[..end])
 }
 
 /// Publishes Events.
@@ -174,7 +183,7 @@ impl Publisher {
 
     /// Publishes a note about an object.
     pub async fn publish(&self, about: &ObjectReference, note: Note) {
-        let note = Note { text: cut(&note.text), ..note };
+        let note = Note { text: cut(&note.text, LONGEST_NOTE), ..note };
         let now = Timestamp::now();
         let key = (about.uid.clone().unwrap_or_default(), note.clone());
         let known = self.known(&key, now);
@@ -233,8 +242,6 @@ fn event_name(about: &ObjectReference, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::crd::status::LastExit;
 
@@ -268,18 +275,20 @@ mod tests {
 
     #[test]
     fn an_exit_is_told_and_a_crash_loop_is_one_story() {
-        let exited = |time: &str, reason: &str| NodeAppStatus {
+        let exited_in = |pod: &str, time: &str, reason: &str| NodeAppStatus {
             last_exit: Some(LastExit {
                 time: time.to_owned(),
-                pod: "cart-1".to_owned(),
+                pod: pod.to_owned(),
                 reason: reason.to_owned(),
                 ..LastExit::default()
             }),
             ..NodeAppStatus::default()
         };
+        let exited = |time: &str, reason: &str| exited_in("cart-1", time, reason);
         let first = exited("2026-01-01T00:00:00Z", "Crash");
         assert_eq!(reasons(&NodeAppStatus::default(), &first), [(true, "Crash".to_owned())]);
         assert!(between(&first, &exited("2026-01-01T00:00:30Z", "Crash")).is_empty());
+        assert!(between(&first, &exited_in("cart-2", "2026-01-01T00:00:30Z", "Crash")).is_empty());
         let other = exited("2026-01-01T00:00:30Z", "OutOfMemory");
         assert_eq!(reasons(&first, &other), [(true, "OutOfMemory".to_owned())]);
         assert_eq!(reasons(&first, &exited("2026-01-01T01:00:00Z", "Crash")).len(), 1);
@@ -306,6 +315,28 @@ mod tests {
     }
 
     #[test]
+    fn that_nothing_serves_and_that_nothing_is_wrong_any_more_are_told() {
+        let serves = status(&[(ConditionType::Available, "True", Reason::InstancesAvailable, "2 of 2")]);
+        let none = status(&[(ConditionType::Available, "False", Reason::NoInstanceAvailable, "0 of 2")]);
+        assert_eq!(reasons(&serves, &none), [(true, "NoInstanceAvailable".to_owned())]);
+        assert!(between(&NodeAppStatus::default(), &none).is_empty(), "a new app");
+        let wrong = status(&[(ConditionType::Degraded, "True", Reason::ForeignAutoscaler, "web")]);
+        let right = status(&[(ConditionType::Degraded, "False", Reason::Healthy, "nothing is wrong")]);
+        assert_eq!(reasons(&wrong, &right), [(false, "Healthy".to_owned())]);
+        assert!(between(&NodeAppStatus::default(), &right).is_empty(), "a new app");
+    }
+
+    #[test]
+    fn who_lets_a_rollout_wait_or_takes_it_back_finds_it_in_the_history() {
+        let rolls = status(&[(ConditionType::Progressing, "True", Reason::RollingOut, "1 of 2")]);
+        for reason in [Reason::Paused, Reason::RolloutPaused, Reason::RolledBackByHand] {
+            let waits = status(&[(ConditionType::Progressing, "False", reason, "waits")]);
+            assert_eq!(reasons(&rolls, &waits), [(false, reason.name().to_owned())]);
+            assert!(between(&waits, &waits).is_empty());
+        }
+    }
+
+    #[test]
     fn that_a_new_app_begins_is_no_event_and_that_its_rollout_begins_is_one() {
         let begins = status(&[(ConditionType::Progressing, "True", Reason::RollingOut, "0 of 2")]);
         assert!(between(&NodeAppStatus::default(), &begins).is_empty());
@@ -320,14 +351,5 @@ mod tests {
         let notes = between(&before, &back);
         assert_eq!(notes.len(), 1);
         assert!(notes[0].text.contains("cart-1") && !notes[0].text.contains("spec"), "{}", notes[0].text);
-    }
-
-    proptest! {
-        #[test]
-        fn notes_fit_and_stay_text(text in ".{0,2000}") {
-            let cut = cut(&text);
-            prop_assert!(cut.len() <= LONGEST_NOTE);
-            prop_assert!(text.len() > LONGEST_NOTE || cut == text);
-        }
     }
 }

@@ -35,6 +35,7 @@ pub mod runs;
 mod scopes;
 pub mod ssa;
 pub mod status;
+mod text;
 pub mod validate;
 mod watching;
 pub mod wiring;

@@ -8,6 +8,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use sha2::{Digest, Sha256};
 
@@ -40,13 +41,15 @@ pub struct Restarts {
 pub enum News {
     /// Someone has changed the annotation.
     Requested,
+    /// The same for a job of this name, which has nothing to restart.
+    RequestedOfJob(String),
     /// It was time, by this schedule.
     Scheduled(String),
     /// It was time, but this is in the way.
     Skipped(&'static str),
 }
 
-/// Decides about the restarts of an app. `known` is what the status said last.
+/// Decides about the restarts of an app that is no job. `known` is what the status said last.
 pub fn decide(
     app: &ValidatedApp,
     known: Option<&CronRestartStatus>,
@@ -65,7 +68,7 @@ pub fn decide(
     if deployment.is_some() && restarts.requested.as_deref() != requested && app.instances > 0 {
         restarts.news = Some(News::Requested);
     }
-    let Some(schedule) = app.schedule.as_ref().filter(|_| app.job().is_none()) else { return restarts };
+    let Some(schedule) = app.schedule.as_ref() else { return restarts };
     let times = Times { schedule, offset: offset(&app.owner.uid) };
     let carried_out = live(SCHEDULED_ANNOTATION).and_then(|text| text.parse().ok());
     let before = Before::of(known, schedule, carried_out);
@@ -81,8 +84,10 @@ pub fn decide(
         Step::Restart => restarts.news = Some(News::Scheduled(schedule.to_string())),
         Step::Skip(why) => restarts.news = Some(News::Skipped(why)),
     }
-    // Not the older of the two: what is observed may be behind what was done.
-    if last > carried_out {
+    // Not the older of the two: what is observed may be behind what was done. Unless a
+    // clock that was ahead wrote it.
+    let ahead = carried_out.is_some_and(|done| done > now + LATE);
+    if step == Step::Restart || last > carried_out || (ahead && last.is_some()) {
         restarts.scheduled = last.map(seconds);
     }
     restarts.status = Some(CronRestartStatus {
@@ -91,6 +96,21 @@ pub fn decide(
         next: next.map(seconds),
     });
     restarts
+}
+
+/// What becomes of a restart that a job is asked for: whoever asks is told once that
+/// there is nothing to restart.
+pub fn of_job(app: &ValidatedApp, cron_job: Option<&CronJob>) -> Restarts {
+    let template =
+        cron_job.and_then(|job| job.spec.as_ref()?.job_template.spec.as_ref()).map(|spec| &spec.template);
+    let requested = template.and_then(|template| annotation_in(template, RESTARTED_ANNOTATION));
+    let asked =
+        app.restart_request.as_deref().filter(|asked| cron_job.is_some() && Some(*asked) != requested);
+    Restarts {
+        news: asked.map(|_| News::RequestedOfJob(app.name.clone())),
+        requested: app.restart_request.as_deref().or(requested).map(ToOwned::to_owned),
+        ..Restarts::default()
+    }
 }
 
 impl Restarts {
@@ -192,8 +212,11 @@ fn offset(uid: &str) -> SignedDuration {
 }
 
 fn annotation_of<'a>(deployment: &'a Deployment, annotation: &str) -> Option<&'a str> {
-    let template = deployment.spec.as_ref()?.template.metadata.as_ref()?;
-    template.annotations.as_ref()?.get(annotation).map(String::as_str)
+    annotation_in(&deployment.spec.as_ref()?.template, annotation)
+}
+
+fn annotation_in<'a>(template: &'a PodTemplateSpec, annotation: &str) -> Option<&'a str> {
+    template.metadata.as_ref()?.annotations.as_ref()?.get(annotation).map(String::as_str)
 }
 
 /// Whole seconds, as all of Kubernetes writes them.

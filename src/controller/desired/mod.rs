@@ -167,7 +167,11 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     let obsolete_jobs = course::obsolete_jobs(app, &wanted, observed);
     let course::Chosen { course, template, no_pods, job } = course::choose(app, &wanted, observed);
     let live = observed.deployment.as_deref();
-    let restarts = restarts::decide(app, observed.schedule.as_ref(), live, observed.now);
+    let restarts = match app.job() {
+        Some(_) => restarts::of_job(app, observed.cron_job.as_deref()),
+        None => restarts::decide(app, observed.schedule.as_ref(), live, observed.now),
+    };
+    let template = restarts.stamped(template);
     let pods = if let Some(schedule) = app.job() {
         Pods {
             deployment: None,
@@ -175,7 +179,6 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
             runs: runs::look(app, observed),
         }
     } else {
-        let template = restarts.stamped(template);
         let config = config::config(app, observed, settings.watch_secrets);
         let mut deployment = deployment::build(app, template, course.running.as_deref(), config);
         if let Some(spec) = deployment.spec.as_mut().filter(|_| no_pods) {

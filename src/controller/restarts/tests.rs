@@ -225,6 +225,28 @@ fn a_clock_that_was_wrong_by_years_does_not_silence_the_schedule() {
 }
 
 #[test]
+fn a_clock_that_ran_ahead_and_restarted_something_does_not_silence_the_schedule() {
+    let mut life = Life::new(every("0 3 * * *"));
+    life.look(at("2026-11-23T12:00:00Z"));
+    // Three days ahead: a time seems to have been missed, and is made up for.
+    life.look(at("2026-11-26T12:00:00Z"));
+    life.look(life.next().unwrap());
+    assert_eq!(life.restarts.len(), 1);
+    life.look(at("2026-11-23T12:10:00Z"));
+    let due = life.next().unwrap();
+    assert_eq!(nominal(&[due], "u1"), ["2026-11-24T03:00:00Z"]);
+    let stale = life.deployment.clone();
+    life.look(due);
+    assert_eq!(life.restarts.len(), 2, "what the status tells has happened");
+    // The watch has not brought it yet.
+    let stamped = annotation(&life.deployment.spec.as_ref().unwrap().template).cloned();
+    life.deployment = stale;
+    life.look(due + SignedDuration::from_secs(1));
+    let again = annotation(&life.deployment.spec.as_ref().unwrap().template).cloned();
+    assert_eq!(again, stamped, "it is not taken back");
+}
+
+#[test]
 fn a_clock_that_steps_back_a_little_restarts_nothing_twice() {
     let mut life = Life::new(every("0 3 * * *"));
     life.look(at("2026-11-23T12:00:00Z"));
@@ -269,6 +291,26 @@ fn a_request_is_one_restart_and_silence_takes_none_back() {
     life.app = app(&json!({}));
     assert_eq!(life.cut(now).news, None);
     assert_eq!(life.deployment, asked, "no pod is replaced because the annotation went");
+}
+
+#[test]
+fn who_asks_a_job_for_a_restart_is_told_once_that_there_is_nothing_to_restart() {
+    let fields = json!({"autorestart": false, "cronRestart": "0 3 * * *", "annotations": {RESTARTED_ANNOTATION: "now"}});
+    let job = app(&fields);
+    assert_eq!(of_job(&job, None).news, None, "a new one");
+    let cron_job = |template: PodTemplateSpec| -> CronJob {
+        let spec = json!({"schedule": "", "jobTemplate": {"spec": {"template": template}}});
+        serde_json::from_value(json!({"spec": spec})).unwrap()
+    };
+    let before = cron_job(PodTemplateSpec::default());
+    let asked = of_job(&job, Some(&before));
+    assert_eq!(asked.news, Some(News::RequestedOfJob("cart".to_owned())));
+    let after = cron_job(asked.stamped(PodTemplateSpec::default()));
+    assert_eq!(of_job(&job, Some(&after)).news, None, "once");
+    let silent = app(&json!({"autorestart": false, "cronRestart": "0 3 * * *"}));
+    let restarts = of_job(&silent, Some(&after));
+    assert_eq!(restarts.news, None);
+    assert_eq!(cron_job(restarts.stamped(PodTemplateSpec::default())), after, "silence changes nothing");
 }
 
 #[test]
