@@ -10,6 +10,7 @@ use super::capacity::Capacity;
 use super::desired::Settings;
 use super::events::Publisher;
 use super::observe::Caches;
+use super::pace::Pace;
 use super::references::References;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -28,6 +29,8 @@ pub struct Context {
     pub references: References,
     /// What is remembered of apps.
     pub memory: Memory,
+    /// How often news of exits is written.
+    pub pace: Pace,
     /// How much room the nodes have.
     pub capacity: Capacity,
     /// Where Events go.
@@ -50,6 +53,7 @@ impl Context {
             caches: Caches::default(),
             references: References::default(),
             memory: Memory::default(),
+            pace: Pace::default(),
             capacity: Capacity::default(),
             metrics,
             health,
@@ -59,6 +63,7 @@ impl Context {
     /// Forgets an app that is gone.
     pub fn forget(&self, app: &AppKey) {
         self.memory.forget(app);
+        self.pace.forget(app);
         self.references.forget(app);
         self.capacity.fills(app, false);
     }

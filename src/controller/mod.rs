@@ -23,6 +23,7 @@ pub mod names;
 pub mod numbering;
 pub mod observe;
 pub mod outcome;
+pub mod pace;
 mod partial;
 pub mod pods;
 pub mod references;
@@ -47,7 +48,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
-use crate::crd::{NodeApp, NodeAppStatus};
+use crate::crd::NodeApp;
 use apply::{Repair, Writer};
 use cache::AppKey;
 use context::Context;
@@ -55,7 +56,7 @@ use error::{Class, Error};
 use observe::{Observed, Owner};
 use outcome::{Done, Outcome};
 use replicas::Autoscaled;
-use status::Findings;
+use status::{Findings, Live};
 use validate::ValidatedApp;
 
 pub use wiring::run;
@@ -144,14 +145,16 @@ async fn five_steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Do
     let same_spec = last.observed_generation == app.metadata.generation;
     let observed = observe::cached(&context.caches, owner, &last);
     let observed = observed.among(context.capacity.known_to(key), same_spec);
+    let runs = runs::still(&observed);
+    let live = Live { deployment: observed.deployment.as_deref(), runs: runs.as_ref() };
     if names::is_paused(app.meta()) {
-        let findings = Findings::Paused(observed.deployment.as_deref());
+        let findings = Findings::Paused(live);
         return report::report(context, app, key, findings, Outcome::Paused).await;
     }
     let valid = match validate::validate(app) {
         Ok(valid) => valid,
         Err(problems) => {
-            let findings = Findings::Invalid(&problems, observed.deployment.as_deref());
+            let findings = Findings::Invalid(&problems, live);
             return report::report(context, app, key, findings, Outcome::Invalid).await;
         }
     };
@@ -163,29 +166,35 @@ async fn five_steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Do
             report::report(context, app, key, Findings::Applied(&children), outcome).await
         }
         Ok(CarriedOut::Taken(observed)) => {
-            let findings = Findings::Taken(&observed.taken, observed.deployment.as_deref());
+            let runs = runs::still(&observed);
+            let live = Live { deployment: observed.deployment.as_deref(), runs: runs.as_ref() };
+            let findings = Findings::Taken(&observed.taken, live);
             report::report(context, app, key, findings, Outcome::NameTaken).await
         }
         Err(error) if error.class() == Class::Terminating => Ok(Outcome::Deleting.into()),
         Err(error) if error.class().needs_a_person() || is_lasting(context, app, key) => {
-            let deployment = observe::cached(&context.caches, owner, &NodeAppStatus::default()).deployment;
-            let text = error.to_string();
-            let findings = if error.class().needs_a_person() {
-                Findings::Refused {
-                    message: &text,
-                    spec_is_to_blame: error.class() == Class::Refused,
-                    deployment: deployment.as_deref(),
-                }
-            } else {
-                Findings::Failing { message: &text, deployment: deployment.as_deref() }
-            };
+            let observed = observe::cached(&context.caches, owner, &last);
+            report_failure(context, app, key, &observed, &error).await;
             // The error itself decides about the next try.
-            if let Err(failed) = report::report(context, app, key, findings, Outcome::Changed).await {
-                tracing::debug!(error = %failed, "cannot report the failure");
-            }
             Err(error)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Tells of a failure that does not go away by itself.
+async fn report_failure(context: &Context, app: &NodeApp, key: &AppKey, observed: &Observed, error: &Error) {
+    let runs = runs::still(observed);
+    let live = Live { deployment: observed.deployment.as_deref(), runs: runs.as_ref() };
+    let text = error.to_string();
+    let findings = if error.class().needs_a_person() {
+        let spec_is_to_blame = error.class() == Class::Refused;
+        Findings::Refused { message: &text, spec_is_to_blame, live }
+    } else {
+        Findings::Failing { message: &text, live }
+    };
+    if let Err(failed) = report::report(context, app, key, findings, Outcome::Changed).await {
+        tracing::debug!(error = %failed, "cannot report the failure");
     }
 }
 

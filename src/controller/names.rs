@@ -48,6 +48,8 @@ pub const INSTANCE_LABEL: &str = "nodeapp.dev/instance";
 pub const INSTANCE_GATE: &str = "nodeapp.dev/instance-index";
 /// Annotation by which a `ReplicaSet` chooses whom to remove: the smallest first.
 pub const DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// Name of the container that brings the runner into a pod.
+pub const INSTALL_CONTAINER: &str = "install-runner";
 /// Name of the app's container.
 pub const APP_CONTAINER: &str = "app";
 /// Name of the app's port in containers and Service.

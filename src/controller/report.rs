@@ -1,6 +1,8 @@
 //! The only writer of statuses: patches one if it is different, then tells what
 //! changed by Events.
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
 use kube::{Api, Resource, ResourceExt};
@@ -36,11 +38,12 @@ pub(super) async fn report(
     let version = app.resource_version();
     let previous = last(context, app, key);
     let now = Timestamp::now();
-    let learned = status::learn(previous.clone(), &observe::instances(&context.caches, key));
+    let (learned, news) = learn(context, app, key, &previous, now);
     let current = status::compute(app, &learned, findings, now);
     let good_for = status::good_for(app, &current, findings, now);
+    let done = |outcome| Done { outcome, good_for }.within(news.held_for());
     if current == previous {
-        return Ok(Done { outcome, good_for });
+        return Ok(done(outcome));
     }
     let written = match patch(context, app, key, &current).await {
         Ok(written) => written,
@@ -49,6 +52,9 @@ pub(super) async fn report(
         Err(error) => return Err(error),
     };
     context.metrics.wrote_status();
+    if news == News::Told {
+        context.pace.told(key, Instant::now());
+    }
     for note in events::between(&previous, &current) {
         context.events.publish(&app.object_ref(&()), note).await;
     }
@@ -57,7 +63,46 @@ pub(super) async fn report(
         Outcome::Unchanged => Outcome::Changed,
         other => other,
     };
-    Ok(Done { outcome, good_for })
+    Ok(done(outcome))
+}
+
+/// Whether there is something new about exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    Nothing,
+    Told,
+    /// It has to wait for so long: there was something new just before.
+    Held(Duration),
+}
+
+impl News {
+    fn held_for(self) -> Option<Duration> {
+        match self {
+            Self::Held(wait) => Some(wait),
+            Self::Nothing | Self::Told => None,
+        }
+    }
+}
+
+/// The status of before with what the instances have gone through since.
+fn learn(
+    context: &Context,
+    app: &NodeApp,
+    key: &AppKey,
+    previous: &NodeAppStatus,
+    now: Timestamp,
+) -> (NodeAppStatus, News) {
+    let keep_lines = app.spec.status_log_tail != Some(false);
+    let known = if keep_lines { previous.clone() } else { status::without_lines(previous.clone()) };
+    let instances = observe::instances(&context.caches, key);
+    let learned = status::learn(known.clone(), &instances, keep_lines, now);
+    if learned == known {
+        return (known, News::Nothing);
+    }
+    match context.pace.wait(key, Instant::now()) {
+        Some(wait) => (known, News::Held(wait)),
+        None => (learned, News::Told),
+    }
 }
 
 /// Tells by Events what was put right in the children of an app whose spec asks for

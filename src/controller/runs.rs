@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
 
 use super::observe::Observed;
-use super::validate::ValidatedApp;
+use super::validate::{Schedule, ValidatedApp};
 use crate::crd::CronRestartStatus;
 
 /// The runs of a job.
@@ -25,24 +25,35 @@ pub struct Runs {
 /// Looks at the runs of an app, if it is a job.
 pub fn look(app: &ValidatedApp, observed: &Observed) -> Option<Runs> {
     let schedule = app.job()?;
+    Some(runs(observed, schedule.to_string(), Some(schedule), app.instances == 0))
+}
+
+/// Looks at the runs of a job whose spec is not carried out now: Kubernetes goes on
+/// with what its `CronJob` says.
+pub fn still(observed: &Observed) -> Option<Runs> {
+    let cron_job = observed.cron_job.as_ref().filter(|_| observed.deployment.is_none())?;
+    let spec = cron_job.spec.as_ref()?;
+    let schedule = Schedule::of_kubernetes(&spec.schedule, spec.time_zone.as_deref());
+    let known = observed.schedule.as_ref().map(|known| known.schedule.clone());
+    let text = known.or_else(|| schedule.as_ref().map(ToString::to_string)).unwrap_or_default();
+    Some(runs(observed, text, schedule.as_ref(), spec.suspend == Some(true)))
+}
+
+fn runs(observed: &Observed, text: String, schedule: Option<&Schedule>, suspended: bool) -> Runs {
     let status = observed.cron_job.as_ref().and_then(|job| job.status.as_ref());
-    let suspended = app.instances == 0;
-    let next = if suspended { None } else { schedule.next(observed.now.as_second()) };
+    let schedule = schedule.filter(|_| !suspended);
+    let next = schedule.and_then(|schedule| schedule.next(observed.now.as_second()));
     let next = next.and_then(|next| Timestamp::from_second(next).ok());
     let last = status.and_then(|status| status.last_schedule_time.as_ref()).map(|time| time.0);
-    let text = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    Some(Runs {
-        status: CronRestartStatus {
-            schedule: schedule.to_string(),
-            last: last.map(text),
-            next: next.map(text),
-        },
+    let seconds = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    Runs {
+        status: CronRestartStatus { schedule: text, last: last.map(seconds), next: next.map(seconds) },
         active: status
             .and_then(|status| status.active.as_ref())
             .map_or(0, |active| i32::try_from(active.len()).unwrap_or(i32::MAX)),
         suspended,
         failure: failure(observed),
-    })
+    }
 }
 
 fn failure(observed: &Observed) -> Option<String> {

@@ -75,9 +75,9 @@ pub async fn run(
 ) -> Result<(), WatchEnded> {
     let (touched, children) = mpsc::unbounded_channel();
     let mut watches = JoinSet::new();
-    let mut listed = watch_children(&context, &touched, &mut watches);
+    let listed = watch_children(&context, &touched, &mut watches);
     watches.spawn(capacity::keep_looking(context.clone(), touched.clone()));
-    watches.spawn(runners::keep_asking(context.clone(), touched));
+    watches.spawn(runners::keep_asking(context.clone(), touched, all_listed(listed.clone())));
     let (changed, config) = mpsc::unbounded_channel();
     watch_references::<ConfigMap>(&context, &changed, &mut watches);
     if context.settings.watch_secrets {
@@ -91,14 +91,8 @@ pub async fn run(
     let of_children = stream::select(of_children.boxed(), of_config.boxed())
         .flat_map(stream::iter)
         .map(|app| request(&app, ReconcileReason::BulkReconcile));
-    let all_listed = async move {
-        for listed in &mut listed {
-            // An error means that the watch is gone, and with it this process.
-            let _ = listed.wait_for(|listed| *listed).await;
-        }
-    };
     // No decision before everything is known: an absent child must be absent.
-    let queue = stream::once(all_listed)
+    let queue = stream::once(all_listed(listed))
         .flat_map(|()| stream::empty())
         .chain(stream::select(apps, of_children).map(Ok::<_, Infallible>))
         .take_until(Box::pin(stop));
@@ -120,6 +114,14 @@ pub async fn run(
     tokio::select! {
         () = reconciles => Ok(()),
         Some(ended) = watches.join_next() => Err(WatchEnded(ended.err())),
+    }
+}
+
+/// Waits for the first complete list of each kind.
+async fn all_listed(mut listed: Vec<watch::Receiver<bool>>) {
+    for listed in &mut listed {
+        // An error means that the watch is gone, and with it this process.
+        let _ = listed.wait_for(|listed| *listed).await;
     }
 }
 

@@ -67,7 +67,7 @@ pub struct NodeAppStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Restarts of the instances that there are: of their processes by the runner (PM2's `↺`) and of
-    /// their containers by the kubelet.
+    /// their containers by the kubelet. It does not go down while one of them cannot be asked.
     #[serde(default)]
     pub restarts: i64,
     /// How the process of an instance ended last, other than by order. It stays until there is a
@@ -143,7 +143,8 @@ pub struct CronRestartStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub last: Option<String>,
-    /// When it will be next; absent while it is stopped or the operator leaves it alone.
+    /// When it will be next; absent while it is stopped or, unless it is a job, the operator leaves it
+    /// alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub next: Option<String>,

@@ -23,8 +23,9 @@ fn pod(ip: &str, container_restarts: i32) -> Value {
     })
 }
 
-/// A runner on an address of its own; keeps what it is asked.
-async fn runner(ip: &str, restarts: u64) -> Arc<Mutex<Vec<String>>> {
+/// A runner on an address of its own, too busy for so many questions about its last
+/// lines; keeps what it is asked.
+async fn runner(ip: &str, restarts: u64, mut busy: usize) -> Arc<Mutex<Vec<String>>> {
     let listener = TcpListener::bind((ip, 9615)).await.expect("the address is free");
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = asked.clone();
@@ -41,8 +42,10 @@ async fn runner(ip: &str, restarts: u64) -> Arc<Mutex<Vec<String>>> {
                 exit["logTail"] = json!(["Error: no database"]);
                 exit
             };
+            let code = if path != "/status" && busy > 0 { "503 Service Unavailable" } else { "200 OK" };
+            busy -= usize::from(code != "200 OK");
             log.lock().expect("nobody panics with it").push(path);
-            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{body}").as_bytes()).await;
+            let _ = stream.write_all(format!("HTTP/1.1 {code}\r\n\r\n{body}").as_bytes()).await;
         }
     });
     asked
@@ -56,7 +59,7 @@ fn status(fake: &Fake) -> Value {
 async fn what_a_runner_tells_stands_in_the_status_with_the_last_lines() {
     let fake = Fake::default();
     fake.put(APP, Some(app(1, 1)));
-    let asked = runner("127.0.0.77", 4).await;
+    let asked = runner("127.0.0.77", 4, 0).await;
     let _operator = start(&fake);
     healthy(&fake).await;
     fake.put(POD, Some(pod("127.0.0.77", 2)));
@@ -72,6 +75,24 @@ async fn what_a_runner_tells_stands_in_the_status_with_the_last_lines() {
     let asked = asked.lock().unwrap().clone();
     assert!(asked.contains(&"/last-exit/u1".to_owned()), "{asked:?}");
     assert!(asked.iter().filter(|path| *path != "/status").count() == 1, "lines are fetched once: {asked:?}");
+}
+
+#[tokio::test]
+async fn last_lines_that_could_not_be_had_are_asked_for_again() {
+    let fake = Fake::default();
+    fake.put(APP, Some(app(1, 1)));
+    let _asked = runner("127.0.0.79", 4, 2).await;
+    let _operator = start(&fake);
+    healthy(&fake).await;
+    fake.put(POD, Some(pod("127.0.0.79", 2)));
+    eventually("the exit, though its lines are not to be had", || {
+        (status(&fake)["lastExit"]["code"] == 7).then_some(())
+    })
+    .await;
+    eventually("the last lines", || {
+        (status(&fake)["lastExit"]["logTail"] == json!(["Error: no database"])).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ fn install_container(settings: &Settings) -> core::Container {
         Some(pairs.map(|(name, value)| (name.to_owned(), Quantity(value.to_owned()))).into())
     };
     core::Container {
-        name: "install-runner".to_owned(),
+        name: names::INSTALL_CONTAINER.to_owned(),
         image: Some(settings.runner_image.clone()),
         command: Some(words(["/nodeapp-runner", "install", paths::BIN_DIR])),
         security_context: Some(container_security()),

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use nodeapp_contract::{CONFIG_ANNOTATION, LastExit, RUNNER_PORT, RunnerConfig};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use nodeapp_contract::{CONFIG_ANNOTATION, LastExit, RUNNER_PORT, RunnerConfig, RunnerStatus};
 use tokio::sync::mpsc;
 
 use super::cache::AppKey;
@@ -22,8 +23,9 @@ use schedule::{Due, Schedule};
 
 /// Time between two looks at who is to be asked.
 const TICK: Duration = Duration::from_secs(1);
-/// Runners asked at a time.
-const AT_A_TIME: usize = 8;
+/// Runners asked at a time: as many as do not hold up the others for long if none of
+/// them answers.
+const AT_A_TIME: usize = 32;
 
 /// What a runner has told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +36,8 @@ pub struct Told {
     pub last_exit: Option<LastExit>,
     /// Its last lines before that end, without credentials; none where that is off.
     pub log_tail: Vec<String>,
+    /// Whether there may be lines that could not be had, and are to be asked for again.
+    pub lines_are_missing: bool,
 }
 
 /// Answers of all runners, by the UID of the pod.
@@ -67,8 +71,14 @@ impl Runners {
     }
 }
 
-/// Asks for as long as the operator works, and wakes the apps that there is news of.
-pub(super) async fn keep_asking(context: Arc<Context>, touched: mpsc::UnboundedSender<AppKey>) {
+/// Asks for as long as the operator works, from when everything is `known` that
+/// answers are understood by, and wakes the apps that there is news of.
+pub(super) async fn keep_asking(
+    context: Arc<Context>,
+    touched: mpsc::UnboundedSender<AppKey>,
+    known: impl Future<Output = ()>,
+) {
+    known.await;
     let mut schedule = Schedule::default();
     loop {
         tokio::time::sleep(TICK).await;
@@ -76,53 +86,90 @@ pub(super) async fn keep_asking(context: Arc<Context>, touched: mpsc::UnboundedS
         let due = schedule.due(&pods, Instant::now(), &mut || rand::random());
         context.caches.runners.forget_all_but(&schedule);
         let context = &context;
-        let asked = futures::stream::iter(due).map(|due| ask_one(context, due)).buffer_unordered(AT_A_TIME);
-        asked
-            .filter_map(std::future::ready)
-            .for_each(|app| {
+        let mut asked =
+            futures::stream::iter(due).map(|due| ask_one(context, due)).buffer_unordered(AT_A_TIME);
+        while let Some(Asked { app, uid, answered, news }) = asked.next().await {
+            schedule.answered(&uid, answered, Instant::now());
+            if news {
                 // Nobody listens any more when the controller stops.
                 let _ = touched.send(app);
-                std::future::ready(())
-            })
-            .await;
+            }
+        }
     }
 }
 
-/// Returns the app if there is news of it.
-async fn ask_one(context: &Context, due: Due) -> Option<AppKey> {
+/// What came of a question.
+struct Asked {
+    app: AppKey,
+    uid: String,
+    answered: bool,
+    news: bool,
+}
+
+async fn ask_one(context: &Context, due: Due) -> Asked {
     let Due { app, uid, ip } = due;
     let address = SocketAddr::new(ip, RUNNER_PORT);
-    match ask::status(address).await {
+    let (answered, news) = match ask::status(address).await {
         Ok(status) => {
             let known = context.caches.runners.lock().get(&uid).cloned().unwrap_or_default();
-            let mut told =
-                Told { restarts: status.restarts, last_exit: status.last_exit, log_tail: Vec::new() };
-            if told.last_exit == known.last_exit {
-                told.log_tail.clone_from(&known.log_tail);
-            } else if let Some(key) = key(context, &app) {
-                // One that ends in between has other last lines.
-                let exit = ask::last_exit(address, &key).await.ok().flatten();
-                let same = exit.filter(|exit| told.last_exit.as_ref().is_some_and(|told| told.at == exit.at));
-                told.log_tail = same.map(|exit| exit.log_tail).unwrap_or_default();
-            }
-            context.caches.runners.take(&uid, told).then_some(app)
+            let told = told(context, &app, address, status, &known).await;
+            (true, context.caches.runners.take(&uid, told))
         }
         Err(error) => {
-            let (namespace, app) = (app.namespace, app.name);
-            tracing::debug!(namespace, app, %address, %error, "a runner does not answer");
-            None
+            let AppKey { namespace, name } = &app;
+            tracing::debug!(namespace, app = name, %address, %error, "a runner does not answer");
+            (false, false)
+        }
+    };
+    Asked { app, uid, answered, news }
+}
+
+/// An answer with the last lines, which are fetched once for each end.
+async fn told(
+    context: &Context,
+    app: &AppKey,
+    address: SocketAddr,
+    status: RunnerStatus,
+    known: &Told,
+) -> Told {
+    let told = Told { restarts: status.restarts, last_exit: status.last_exit, ..Told::default() };
+    let Some(exit) = &told.last_exit else { return told };
+    if known.last_exit.as_ref() == Some(exit) && !known.lines_are_missing {
+        return Told { log_tail: known.log_tail.clone(), ..told };
+    }
+    let key = match config(context, app) {
+        Some(RunnerConfig { log_tail: Some(tail), .. }) => tail.key,
+        Some(_) => return told,
+        None => return Told { lines_are_missing: true, ..told },
+    };
+    match ask::last_exit(address, &key).await {
+        // One that ends in between has other last lines.
+        Ok(answer) => {
+            let same = answer.filter(|answer| answer.at == exit.at);
+            let log_tail = same.map(|answer| answer.log_tail).unwrap_or_default();
+            Told { log_tail, ..told }
+        }
+        Err(error) => {
+            tracing::debug!(namespace = app.namespace, app = app.name, %address, %error, "no last lines");
+            Told { lines_are_missing: true, ..told }
         }
     }
 }
 
-/// What the runners of an app want to be told before they tell of log lines: it stands
-/// in their configuration.
-fn key(context: &Context, app: &AppKey) -> Option<String> {
-    let deployment = context.caches.deployments.of(app).into_iter().next()?;
-    let template = deployment.spec.as_ref()?.template.metadata.as_ref()?;
-    let config: RunnerConfig =
-        serde_json::from_str(template.annotations.as_ref()?.get(CONFIG_ANNOTATION)?).ok()?;
-    Some(config.log_tail?.key)
+/// The configuration of an app's runners, as whatever makes its pods has it. The key
+/// stands in it that they want to be told before they tell of log lines.
+fn config(context: &Context, app: &AppKey) -> Option<RunnerConfig> {
+    let config = |template: &PodTemplateSpec| {
+        let annotations = template.metadata.as_ref()?.annotations.as_ref()?;
+        serde_json::from_str(annotations.get(CONFIG_ANNOTATION)?).ok()
+    };
+    let deployments = context.caches.deployments.of(app);
+    let of_deployment = deployments.first().and_then(|found| config(&found.spec.as_ref()?.template));
+    of_deployment.or_else(|| {
+        let cron_jobs = context.caches.cron_jobs.of(app);
+        let spec = cron_jobs.first()?.spec.as_ref()?.job_template.spec.as_ref()?;
+        config(&spec.template)
+    })
 }
 
 /// The address of a pod whose runner can be asked.

@@ -14,6 +14,9 @@ use crate::controller::pods::AppPod;
 /// first to the longest, so that a crash loop makes a write every half minute at most.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The longest after questions that were not answered: where the network is closed,
+/// every one of them costs seconds that others wait for.
+const LONGEST_SILENCE: Duration = Duration::from_mins(10);
 /// Wait where all is well, for a small fleet.
 const QUIET_WAIT: Duration = Duration::from_mins(1);
 /// A large fleet is asked more seldom, so that there are 20 questions a second at most.
@@ -42,7 +45,27 @@ struct Turn {
     wait: Duration,
     /// What the kubelet says: ready, and restarts of the container.
     seen: (bool, i32),
+    /// Whether the last question was not answered.
+    silent: bool,
     round: u64,
+}
+
+impl Turn {
+    fn new(next: Instant, seen: (bool, i32), round: u64) -> Self {
+        Self { next, wait: FIRST_WAIT, seen, silent: false, round }
+    }
+
+    /// Moves on after a question. `quiet`: the wait where all is well.
+    fn asked(&mut self, now: Instant, quiet: Duration, dice: &mut dyn FnMut() -> f64) {
+        let wait = match self.seen.0 {
+            true if self.silent => self.wait.max(quiet),
+            true => quiet,
+            false => self.wait,
+        };
+        self.next = now + wait.mul_f64(0.9 + 0.2 * dice());
+        let longest = if self.silent { LONGEST_SILENCE.max(quiet) } else { LONGEST_WAIT };
+        self.wait = (wait * 2).min(longest);
+    }
 }
 
 impl Schedule {
@@ -64,27 +87,41 @@ impl Schedule {
         let mut due = Vec::new();
         for (app, pod) in pods {
             let (Some(ip), Some(uid)) = (address(pod), pod.metadata.uid.clone()) else { continue };
-            let seen = seen(pod);
+            let (seen, round) = (seen(pod), self.round);
             let turn = self.pods.entry(uid.clone()).or_insert_with(|| {
                 // All is well with a pod that nobody has asked yet: there is time.
                 let first = if seen == (true, 0) { quiet.mul_f64(dice()) } else { Duration::ZERO };
-                Turn { next: now + first, wait: FIRST_WAIT, seen, round: 0 }
+                Turn::new(now + first, seen, round)
             });
-            turn.round = self.round;
+            turn.round = round;
             if turn.seen != seen {
-                *turn = Turn { next: now, wait: FIRST_WAIT, seen, round: self.round };
+                *turn = Turn::new(now, seen, round);
             }
-            if turn.next > now || due.len() >= MOST {
-                continue;
+            if turn.next <= now {
+                due.push((seen.0, turn.next, Due { app: app.clone(), uid, ip }));
             }
-            let wait = if seen.0 { quiet } else { turn.wait };
-            turn.wait = (turn.wait * 2).min(LONGEST_WAIT);
-            turn.next = now + wait.mul_f64(0.9 + 0.2 * dice());
-            due.push(Due { app: app.clone(), uid, ip });
+        }
+        // Who waits longest comes first, or the same ones would come first for ever.
+        due.sort_by_key(|(ready, since, _)| (*ready, *since));
+        due.truncate(MOST);
+        for (_, _, due) in &due {
+            if let Some(turn) = self.pods.get_mut(&due.uid) {
+                turn.asked(now, quiet, dice);
+            }
         }
         let round = self.round;
         self.pods.retain(|_, turn| turn.round == round);
-        due
+        due.into_iter().map(|(_, _, due)| due).collect()
+    }
+
+    /// Takes in whether a runner has answered.
+    pub(super) fn answered(&mut self, uid: &str, answered: bool, now: Instant) {
+        let Some(turn) = self.pods.get_mut(uid) else { return };
+        if answered && turn.silent {
+            turn.wait = turn.wait.min(LONGEST_WAIT);
+            turn.next = turn.next.min(now + LONGEST_WAIT);
+        }
+        turn.silent = !answered;
     }
 }
 
@@ -155,6 +192,34 @@ mod tests {
             .sum();
         assert!(asked < 300 * 24, "{asked} in 300 s");
         assert!(asked > 3_000, "{asked}: each once, and more");
+    }
+
+    #[test]
+    fn nobody_is_passed_over_when_there_is_more_to_ask_than_time() {
+        let pods: Vec<_> = (0..200).map(|n| pod(&n.to_string(), false, 0)).collect();
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        let asked: std::collections::HashSet<_> = (0..10)
+            .flat_map(|round| schedule.due(&pods, start + Duration::from_secs(16 * round), &mut || 0.5))
+            .map(|due| due.uid)
+            .collect();
+        assert_eq!(asked.len(), 200);
+    }
+
+    #[test]
+    fn one_that_does_not_answer_is_asked_more_and_more_seldom_until_it_does() {
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        let mut asked = |ready: bool, answers: bool, seconds: std::ops::Range<u64>| -> Vec<u64> {
+            let ask = |second: &u64| {
+                let now = start + Duration::from_secs(*second);
+                let due = schedule.due(&[pod("a", ready, 0)], now, &mut || 0.5);
+                due.iter().for_each(|due| schedule.answered(&due.uid, answers, now));
+                !due.is_empty()
+            };
+            seconds.filter(ask).collect()
+        };
+        assert_eq!(asked(false, false, 0..1_500), [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1_023]);
+        assert_eq!(asked(false, true, 1_600..1_800), [1_623, 1_653, 1_683, 1_713, 1_743, 1_773]);
+        assert_eq!(asked(true, false, 2_000..3_000), [2_000, 2_060, 2_120, 2_240, 2_480, 2_960]);
     }
 
     #[test]

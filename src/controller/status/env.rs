@@ -6,12 +6,18 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, PodTemplateSpec};
 
 use crate::controller::names;
+use crate::controller::text::cut;
 use crate::crd::env::{effective, is_plain_credential};
 use crate::crd::status::EnvNames;
 use crate::crd::{NodeApp, NodeAppSpec};
 
 /// Names that are listed at most; a status is read by people and kept in memory.
 const MOST_NAMES: usize = 200;
+/// The source that stands for all those that have no name in the list.
+const OTHERS: &str = "others";
+/// Longest source and longest name, in bytes: what the schema takes.
+const LONGEST_SOURCE: usize = 1024;
+const LONGEST_NAME: usize = 512;
 /// Names in a warning.
 const MOST_NAMED: usize = 5;
 
@@ -27,15 +33,15 @@ pub(super) fn names(template: Option<&PodTemplateSpec>, spec: Option<&NodeAppSpe
     let mut listed = Listed { groups: Vec::new(), room: MOST_NAMES };
     for source in container.env_from.iter().flatten() {
         let (from, name) = of_whole(source);
-        listed.add(from, name);
+        listed.add(&from, &name);
     }
     let has_port = container.ports.iter().flatten().any(|port| port.name.as_deref() == Some(names::APP_PORT));
     let own = container.env.iter().flatten().filter(|variable| !variable.name.starts_with("NODEAPP_"));
     for variable in own.filter(|variable| !(has_port && variable.name == "PORT")) {
-        listed.add(of_variable(variable, profile_of(&variable.name)), variable.name.clone());
+        listed.add(&of_variable(variable, profile_of(&variable.name)), &variable.name);
     }
     if has_port {
-        listed.add("port".to_owned(), "PORT".to_owned());
+        listed.add("port", "PORT");
     }
     listed.groups
 }
@@ -46,18 +52,27 @@ struct Listed {
 }
 
 impl Listed {
-    fn add(&mut self, from: String, name: String) {
-        let at = self.groups.iter().position(|group| group.from == from).unwrap_or_else(|| {
-            self.groups.push(EnvNames { from, ..EnvNames::default() });
-            self.groups.len() - 1
-        });
-        let group = &mut self.groups[at];
-        if self.room > 0 {
-            self.room -= 1;
-            group.names.push(name);
+    fn add(&mut self, from: &str, name: &str) {
+        let known = self.groups.iter().position(|group| group.from == from);
+        let (from, has_room) = match (known, self.room) {
+            (None, 0) => (OTHERS, false),
+            (_, room) => (from, room > 0),
+        };
+        self.room -= usize::from(has_room);
+        let group = self.group(&cut(from, LONGEST_SOURCE));
+        if has_room {
+            group.names.push(cut(name, LONGEST_NAME));
         } else {
             group.omitted = Some(group.omitted.unwrap_or(0) + 1);
         }
+    }
+
+    fn group(&mut self, from: &str) -> &mut EnvNames {
+        let at = self.groups.iter().position(|group| group.from == from).unwrap_or_else(|| {
+            self.groups.push(EnvNames { from: from.to_owned(), ..EnvNames::default() });
+            self.groups.len() - 1
+        });
+        &mut self.groups[at]
     }
 }
 
@@ -190,6 +205,17 @@ mod tests {
         let app = app(&json!({"env": many}));
         let groups = names(Some(&made_for(&app)), Some(&app.spec));
         assert_eq!((groups.len(), groups[0].names.len(), groups[0].omitted), (1, MOST_NAMES, Some(100)));
+    }
+
+    #[test]
+    fn a_long_list_of_sources_has_an_end_too() {
+        let of = |n| json!({"name": format!("V{n}"), "valueFrom": {"secretKeyRef": {"name": format!("s{n}"), "key": "k"}}});
+        let many: Vec<_> = (0..300).map(of).collect();
+        let app = app(&json!({"env": many, "port": 3000}));
+        let groups = names(Some(&made_for(&app)), Some(&app.spec));
+        assert_eq!(groups.len(), MOST_NAMES + 1);
+        let others = groups.last().unwrap();
+        assert_eq!((others.from.as_str(), others.names.len(), others.omitted), ("others", 0, Some(101)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
 use nodeapp_contract as contract;
 use nodeapp_contract::ExitReason;
@@ -11,6 +11,7 @@ use nodeapp_contract::ExitReason;
 use crate::controller::names::APP_CONTAINER;
 use crate::controller::pods::{AppContainer, AppPod};
 use crate::controller::runners::Told;
+use crate::controller::text::cut;
 use crate::crd::NodeAppStatus;
 use crate::crd::status::LastExit;
 
@@ -20,6 +21,10 @@ const LONGEST_MESSAGE: usize = 1024;
 const LONGEST_LINE: usize = 2048;
 const MOST_LINES: usize = 10;
 const LONGEST_SIGNAL: usize = 16;
+/// How much clocks of nodes may be ahead of the operator's.
+const AHEAD: SignedDuration = SignedDuration::from_mins(1);
+/// What stands before the lines in a sentence.
+const BEFORE_LINES: &str = "; its last lines: ";
 /// Lines of the tail that a condition repeats.
 const LINES_IN_CONDITION: usize = 3;
 /// The same in bytes.
@@ -30,23 +35,53 @@ pub type Instance = (Arc<AppPod>, Option<Arc<Told>>);
 
 /// The status with what the instances have gone through. What is known stays until
 /// there is something newer: pods go, and an operator that has just started has asked
-/// nobody yet.
-pub fn learn(previous: NodeAppStatus, instances: &[Instance]) -> NodeAppStatus {
+/// nobody yet. `keep_lines`: whether lines of the app may stand in its status.
+pub fn learn(
+    previous: NodeAppStatus,
+    instances: &[Instance],
+    keep_lines: bool,
+    now: Timestamp,
+) -> NodeAppStatus {
     let alive: Vec<_> = instances.iter().filter(|(pod, _)| !pod.is_terminating()).collect();
     let restarts = alive.iter().map(|(pod, told)| restarts(pod, told.as_deref())).sum::<i64>();
     let complete = alive.iter().all(|(pod, told)| told.is_some() || !is_running(pod));
     let all = alive.iter().flat_map(|(pod, told)| exits(pod, told.as_deref()));
     // By the pod too: of two in one second it is always the same, or writes would never end.
-    let latest = all.max_by_key(|exit| (exit.time.clone(), exit.pod.clone()));
-    let known = previous.last_exit.as_ref().map(|exit| exit.time.as_str());
-    NodeAppStatus {
+    let latest = all.max_by_key(|exit| (age(exit, now), exit.pod.clone()));
+    let learned = NodeAppStatus {
         restarts: if complete { restarts } else { restarts.max(previous.restarts) },
-        last_exit: match latest {
-            Some(latest) if known.is_none_or(|known| known <= latest.time.as_str()) => Some(latest),
-            _ => previous.last_exit,
+        last_exit: match (previous.last_exit, latest) {
+            (Some(known), Some(latest)) if age(&known, now) > age(&latest, now) => Some(known),
+            (Some(known), Some(latest)) => Some(with_known_lines(latest, known)),
+            (known, latest) => latest.or(known),
         },
         ..previous
-    }
+    };
+    if keep_lines { learned } else { without_lines(learned) }
+}
+
+/// The same without lines of the app: they stay in its pods.
+pub fn without_lines(status: NodeAppStatus) -> NodeAppStatus {
+    let last_exit = status.last_exit.map(|exit| LastExit { log_tail: Vec::new(), ..exit });
+    let failed_reason = status.failed_reason.map(|reason| match reason.split_once(BEFORE_LINES) {
+        Some((before, _)) => before.to_owned(),
+        None => reason,
+    });
+    NodeAppStatus { last_exit, failed_reason, ..status }
+}
+
+/// What is told of the same end as before, perhaps by a runner whose lines could not
+/// be had this time.
+fn with_known_lines(latest: LastExit, known: LastExit) -> LastExit {
+    let same = latest.log_tail.is_empty() && latest == LastExit { log_tail: Vec::new(), ..known.clone() };
+    if same { known } else { latest }
+}
+
+/// By which ends are sorted. One that is still to come, by a clock that is wrong or in
+/// the words of an app, counts as older than any other: it would keep them all back.
+fn age(exit: &LastExit, now: Timestamp) -> (bool, String) {
+    let border = now.saturating_add(AHEAD).map_or_else(|_| exit.time.clone(), super::seconds);
+    (exit.time <= border, exit.time.clone())
 }
 
 fn app_container(pod: &AppPod) -> Option<&AppContainer> {
@@ -136,16 +171,8 @@ pub(super) fn last_words(exit: &LastExit) -> String {
     let LastExit { pod, message, log_tail, .. } = exit;
     let lines = log_tail.iter().rev().take(LINES_IN_CONDITION).rev().map(String::as_str);
     let lines = cut(&lines.collect::<Vec<_>>().join(" ⏎ "), LONGEST_IN_CONDITION);
-    let lines = if lines.is_empty() { String::new() } else { format!("; its last lines: {lines}") };
+    let lines = if lines.is_empty() { String::new() } else { format!("{BEFORE_LINES}{lines}") };
     format!("The last exit, in {pod}: {message}{lines}")
-}
-
-fn cut(text: &str, longest: usize) -> String {
-    if text.len() <= longest {
-        return text.to_owned();
-    }
-    let end = (0..=longest).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}…", &text[..end])
 }
 
 #[cfg(test)]
@@ -173,7 +200,12 @@ mod tests {
 
     #[expect(clippy::unnecessary_wraps, reason = "what an instance may not have told")]
     fn told(restarts: u64, last_exit: Option<contract::LastExit>) -> Option<Arc<Told>> {
-        Some(Arc::new(Told { restarts, last_exit, log_tail: vec!["Error: no".into()] }))
+        Some(Arc::new(Told {
+            restarts,
+            last_exit,
+            log_tail: vec!["Error: no".into()],
+            lines_are_missing: false,
+        }))
     }
 
     fn ended(reason: &str, code: i32, message: &str) -> Value {
@@ -181,19 +213,27 @@ mod tests {
         json!({"restartCount": 2, "lastState": {"terminated": end}})
     }
 
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn learned(previous: NodeAppStatus, instances: &[Instance]) -> NodeAppStatus {
+        learn(previous, instances, true, at(10_000))
+    }
+
     #[test]
     fn restarts_of_processes_and_of_containers_are_added_up() {
         let instances =
             [(pod("a", &json!({"restartCount": 2})), told(3, None)), (pod("b", &json!({})), told(4, None))];
-        assert_eq!(learn(NodeAppStatus::default(), &instances).restarts, 9);
+        assert_eq!(learned(NodeAppStatus::default(), &instances).restarts, 9);
     }
 
     #[test]
     fn an_operator_that_has_not_asked_yet_forgets_nothing() {
         let known =
-            learn(NodeAppStatus::default(), &[(pod("a", &json!({})), told(3, Some(exit("Crash", 5_000))))]);
-        assert_eq!(learn(known.clone(), &[(pod("a", &json!({})), None)]), known);
-        assert_eq!(learn(known.clone(), &[]).last_exit, known.last_exit, "the pod is gone, its end is not");
+            learned(NodeAppStatus::default(), &[(pod("a", &json!({})), told(3, Some(exit("Crash", 5_000))))]);
+        assert_eq!(learned(known.clone(), &[(pod("a", &json!({})), None)]), known);
+        assert_eq!(learned(known.clone(), &[]).last_exit, known.last_exit, "the pod is gone, its end is not");
     }
 
     #[test]
@@ -202,7 +242,7 @@ mod tests {
             (pod("a", &json!({})), told(1, Some(exit("Crash", 7_000)))),
             (pod("b", &json!({})), told(1, Some(exit("MemoryLimit", 5_000)))),
         ];
-        let last = learn(NodeAppStatus::default(), &instances).last_exit.unwrap();
+        let last = learned(NodeAppStatus::default(), &instances).last_exit.unwrap();
         assert_eq!((last.pod.as_str(), last.reason.as_str(), last.code), ("a", "Crash", Some(7)));
         assert_eq!((last.time.as_str(), last.log_tail.len()), ("1970-01-01T00:00:07Z", 1));
         let words = last_words(&last);
@@ -212,8 +252,8 @@ mod tests {
     #[test]
     fn of_two_ends_in_one_second_it_is_always_the_same_that_is_told() {
         let [a, b] = ["a", "b"].map(|name| (pod(name, &json!({})), told(1, Some(exit("Crash", 7_000)))));
-        let one = learn(NodeAppStatus::default(), &[a.clone(), b.clone()]);
-        assert_eq!(learn(one.clone(), &[b, a]), one);
+        let one = learned(NodeAppStatus::default(), &[a.clone(), b.clone()]);
+        assert_eq!(learned(one.clone(), &[b, a]), one);
     }
 
     #[test]
@@ -222,22 +262,74 @@ mod tests {
         (wild.message, wild.signal) = ("m".repeat(9_000), Some("S".repeat(99)));
         wild.log_tail = vec!["x".repeat(9_000); 99];
         let message = serde_json::to_string(&wild).unwrap();
-        let last = learn(NodeAppStatus::default(), &[(pod("a", &ended("Error", 7, &message)), None)]);
+        let last = learned(NodeAppStatus::default(), &[(pod("a", &ended("Error", 7, &message)), None)]);
         let last = last.last_exit.unwrap();
         assert!(last.message.len() < 4_096 && last.log_tail.len() <= 16);
         assert!(last.log_tail[0].len() < 4_096 && last.signal.unwrap().chars().count() <= 32);
     }
 
     #[test]
+    fn lines_that_could_not_be_had_this_time_take_none_away() {
+        let crashed = |at: u64| [(pod("a", &json!({})), told(1, Some(exit("Crash", at))))];
+        let silent = |at: u64| {
+            let told = Told { restarts: 1, last_exit: Some(exit("Crash", at)), ..Told::default() };
+            [(pod("a", &json!({})), Some(Arc::new(told)))]
+        };
+        let known = learned(NodeAppStatus::default(), &crashed(7_000));
+        assert_eq!(learned(known.clone(), &silent(7_000)), known);
+        let other = learned(known, &silent(8_000)).last_exit.unwrap();
+        assert!(other.log_tail.is_empty(), "those are of another end: {other:?}");
+    }
+
+    #[test]
+    fn lines_that_are_not_wanted_any_more_go_from_wherever_they_stand() {
+        let crashed = [(pod("a", &json!({})), told(1, Some(exit("Crash", 7_000))))];
+        let mut known = learned(NodeAppStatus::default(), &crashed);
+        known.failed_reason = Some(format!("stuck. {}", last_words(known.last_exit.as_ref().unwrap())));
+        for instances in [&crashed[..], &[]] {
+            let off = learn(known.clone(), instances, false, at(10_000));
+            assert_eq!(off.failed_reason.as_deref(), Some("stuck. The last exit, in a: it crashed"));
+            let exit = off.last_exit.unwrap();
+            assert_eq!((exit.code, exit.log_tail.len()), (Some(7), 0));
+        }
+        let mut words = exit("Crash", 8_000);
+        words.log_tail = vec!["Error: no".to_owned()];
+        let words = serde_json::to_string(&words).unwrap();
+        let ended = [(pod("a", &ended("Error", 7, &words)), None)];
+        let off = learn(NodeAppStatus::default(), &ended, false, at(10_000)).last_exit.unwrap();
+        assert_eq!((off.time.as_str(), off.log_tail.len()), ("1970-01-01T00:00:08Z", 0));
+    }
+
+    #[test]
+    fn an_end_that_is_still_to_come_keeps_no_other_back() {
+        let crashed = |name: &str, at| (pod(name, &json!({})), told(1, Some(exit("Crash", at))));
+        let far = 253_402_000_000_000;
+        let first = learned(NodeAppStatus::default(), &[crashed("ahead", far)]);
+        assert_eq!(first.last_exit.as_ref().unwrap().pod, "ahead", "it is all that is known");
+        let both = [crashed("ahead", far), crashed("b", 9_000_000)];
+        let second = learned(first, &both);
+        assert_eq!(second.last_exit.as_ref().unwrap().pod, "b");
+        assert_eq!(learned(second.clone(), &both), second, "and it stays so, without a write");
+        let later = learned(second, &[crashed("ahead", far), crashed("c", 9_500_000)]);
+        assert_eq!(later.last_exit.unwrap().pod, "c");
+        let a_little = learned(later_known(), &[crashed("d", 10_030_000)]);
+        assert_eq!(a_little.last_exit.unwrap().pod, "d", "no clock is exact");
+    }
+
+    fn later_known() -> NodeAppStatus {
+        learned(NodeAppStatus::default(), &[(pod("c", &json!({})), told(1, Some(exit("Crash", 9_900_000))))])
+    }
+
+    #[test]
     fn an_order_is_no_exit_worth_telling() {
         let ordered = [(pod("a", &json!({})), told(1, Some(exit("StopOrdered", 7_000))))];
-        assert_eq!(learn(NodeAppStatus::default(), &ordered).last_exit, None);
+        assert_eq!(learned(NodeAppStatus::default(), &ordered).last_exit, None);
     }
 
     #[test]
     fn the_end_of_a_container_is_told_in_the_words_of_the_runner_or_of_the_kubelet() {
         let of =
-            |container: Value| learn(NodeAppStatus::default(), &[(pod("a", &container), None)]).last_exit;
+            |container: Value| learned(NodeAppStatus::default(), &[(pod("a", &container), None)]).last_exit;
         let told = serde_json::to_string(&exit("Hung", 8_000)).unwrap();
         assert_eq!(of(ended("Error", 7, &told)).unwrap().reason, "Hung");
         let oom = of(ended("OOMKilled", 137, &told)).unwrap();

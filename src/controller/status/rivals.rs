@@ -1,13 +1,11 @@
 //! Autoscalers of others that set the number of an app's pods behind its back.
 
-use super::{Verdict, degradation};
+use super::Verdict;
 use crate::controller::desired::{Applied, Children};
-use crate::controller::status::rollout::Situation;
 use crate::crd::{ConditionType, Reason};
 
-/// What is wrong with an app whose children are as they should be.
-pub(super) fn degradation_beside(children: &Children<Applied>, situation: &Situation) -> Verdict {
-    let own = degradation(situation);
+/// What is wrong with an app whose children are as they should be; `own` comes first.
+pub(super) fn degradation_beside(children: &Children<Applied>, own: Verdict) -> Verdict {
     match message(children) {
         Some(message) if !own.holds => {
             let (type_, reason) = (ConditionType::Degraded, Reason::ForeignAutoscaler);

@@ -56,6 +56,8 @@ pub(super) struct Situation {
     pub available: i32,
     /// What is going on.
     pub rollout: Rollout,
+    /// Whether instances that were there are not available.
+    pub missing: bool,
     /// Whether new pods have made no progress for too long, for whatever reason.
     pub overdue: bool,
     /// The same in a sentence.
@@ -77,10 +79,19 @@ impl Situation {
             updated: number(status.and_then(|status| status.updated_replicas)),
             available: number(status.and_then(|status| status.available_replicas)),
             rollout: Rollout::Rolling,
+            missing: false,
             overdue: false,
             message: String::new(),
         };
         situation.rollout = situation.judge(deployment, due);
+        situation.missing = match situation.rollout {
+            Rollout::Lost => true,
+            // A pause keeps new pods back, and the old ones from nothing.
+            Rollout::Paused => {
+                due && situation.existing == situation.wanted && situation.available < situation.wanted
+            }
+            _ => false,
+        };
         situation.overdue = matches!(situation.rollout, Rollout::Stuck | Rollout::Refused)
             && deployment.is_some_and(|deployment| holds(deployment, "Progressing", "False"));
         situation.message = situation.describe(deployment);
@@ -133,6 +144,10 @@ impl Situation {
             Rollout::Rolling if !self.exists => "there is no Deployment".to_owned(),
             Rollout::Rolling => format!("rolling out: {counts}"),
             Rollout::Scaling => format!("scaling: {counts}"),
+            Rollout::Paused if self.missing => format!(
+                "instances are not available: {counts}. See the pods' logs and events. The rollout waits until \
+                 rollout.paused is false"
+            ),
             Rollout::Paused => {
                 format!("the rollout waits until rollout.paused is false: {counts}")
             }
@@ -147,7 +162,7 @@ impl Situation {
 
     /// Whether something is wrong that the end of a process may explain.
     pub(super) const fn has_failed(&self) -> bool {
-        matches!(self.rollout, Rollout::Stuck | Rollout::Lost)
+        self.missing || matches!(self.rollout, Rollout::Stuck)
     }
 
     /// Whether the app serves, and why.
