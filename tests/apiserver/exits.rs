@@ -91,6 +91,15 @@ fn restarts_and_the_last_exit_are_written_once_and_survive_the_operator() {
             Ok(())
         };
         namespace.eventually("the operator has listed everything", SOON, listed).await?;
-        still(&tap, 0).await
+        still(&tap, 0).await?;
+        // Who switches the lines off finds none of them any more.
+        let off = json!({"instances": 2, "statusLogTail": false});
+        namespace.apply(&app("shop", &off)).await?;
+        let gone = async || {
+            let exit = namespace.get("NodeApp", "shop").await?["status"]["lastExit"].clone();
+            ensure!(exit["code"] == 7 && exit["logTail"].is_null(), "{exit}");
+            Ok(())
+        };
+        namespace.eventually("the exit without its lines", SOON, gone).await
     });
 }

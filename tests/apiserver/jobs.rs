@@ -58,7 +58,8 @@ fn a_stopped_job_is_suspended_and_a_settled_one_costs_no_write() {
     story(Tier::Apiserver, |namespace| async move {
         let tap = Tap::default();
         let _operator = Operator::start(&namespace, &tap).await?;
-        namespace.apply(&job(&json!({"stopped": true, "timeZone": "Europe/Berlin"}))).await?;
+        // The API server knows the zone by one spelling only.
+        namespace.apply(&job(&json!({"stopped": true, "timeZone": "europe/berlin"}))).await?;
         let made = runs_as(&namespace, "CronJob", "Deployment").await?;
         ensure!(made["spec"]["suspend"] == true && made["spec"]["timeZone"] == "Europe/Berlin", "{made}");
         let told = reported(&namespace, "shop", "True").await?;
@@ -92,6 +93,9 @@ fn a_stopped_job_is_suspended_and_a_settled_one_costs_no_write() {
 fn what_makes_no_sense_for_a_job_is_refused_by_name_with_the_way_out() {
     story(Tier::Apiserver, |namespace| async move {
         let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&job(&json!({}))).await?;
+        runs_as(&namespace, "CronJob", "Deployment").await?;
+        reported(&namespace, "shop", "True").await?;
         let all = json!({"port": 3000, "instances": 2, "instanceIndex": true, "rollout": {"maxSurge": 1}, "cronRestart": "0 0 L * *"});
         namespace.apply(&job(&all)).await?;
         let told = reported(&namespace, "shop", "False").await?;
@@ -101,6 +105,9 @@ fn what_makes_no_sense_for_a_job_is_refused_by_name_with_the_way_out() {
             ensure!(message.contains(field), "{field}: {message}");
         }
         ensure!(message.contains("leave it out, or autorestart: false"), "{message}");
+        // The job of before goes on, and that is told too.
+        ensure!(condition(&told, "Available")["reason"] == "Scheduled", "{}", told["status"]);
+        ensure!(told["status"]["cronRestart"]["next"].is_string(), "{}", told["status"]);
         Ok(())
     });
 }

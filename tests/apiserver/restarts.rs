@@ -1,10 +1,14 @@
 //! Restarts that no change of the spec asks for, and jobs.
 
 use anyhow::{Result, ensure};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, Patch, PatchParams};
+use nodeapp_operator::crd::NodeApp;
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
-use crate::support::{Operator, SOON, Tap, app, condition, reported, settled};
+use crate::support::{Operator, SOON, Tap, app, condition, reported, settled, told};
 
 const RESTARTED: &str = "nodeapp.dev/restartedAt";
 
@@ -81,6 +85,76 @@ fn a_schedule_is_shown_with_its_next_time_and_a_stopped_app_has_none() {
         namespace.apply(&app("shop", &stopped)).await?;
         let shown = reported(&namespace, "shop", "True").await?["status"]["cronRestart"].clone();
         ensure!(shown["next"].is_null(), "{shown}");
+        Ok(())
+    });
+}
+
+/// Makes the pods ready, as their kubelet would.
+async fn run_pods(namespace: &Namespace) -> Result<()> {
+    let pods = namespace.api::<Pod>();
+    let status = json!({
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}],
+        "containerStatuses": [
+            {"name": "app", "image": "a", "imageID": "a", "ready": true, "restartCount": 0, "state": {"running": {}}},
+        ],
+    });
+    let patch = Patch::Merge(json!({"status": status}));
+    namespace
+        .eventually("every pod is ready, and the app", SOON, async || {
+            for pod in pods.list(&ListParams::default()).await?.items {
+                let name = pod.metadata.name.unwrap_or_default();
+                pods.patch_status(&name, &PatchParams::default(), &patch).await?;
+            }
+            let app = namespace.get("NodeApp", "shop").await?;
+            ensure!(condition(&app, "Ready")["status"] == "True", "{}", app["status"]);
+            Ok(())
+        })
+        .await
+}
+
+/// Makes a time of the schedule be this long ago, as for an operator that was away.
+async fn missed(namespace: &Namespace, ago: SignedDuration) -> Result<()> {
+    let next = (Timestamp::now() - ago).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let patch = Patch::Merge(json!({"status": {"cronRestart": {"next": next}}}));
+    namespace.api::<NodeApp>().patch_status("shop", &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+async fn stamp(namespace: &Namespace) -> Result<Value> {
+    let deployment = namespace.get("Deployment", "shop").await?;
+    Ok(deployment["spec"]["template"]["metadata"]["annotations"]["nodeapp.dev/scheduledRestart"].clone())
+}
+
+#[test]
+fn an_operator_that_was_away_makes_up_for_one_time_and_leaves_out_one_in_a_rollout() {
+    story(Tier::Apiserver, |namespace| async move {
+        let operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&app("shop", &json!({"instances": 1, "cronRestart": "0 3 * * *"}))).await?;
+        run_pods(&namespace).await?;
+        operator.kill().await;
+        missed(&namespace, SignedDuration::from_hours(72)).await?;
+
+        let operator = Operator::start(&namespace, &Tap::default()).await?;
+        told(&namespace, "ScheduledRestart", "0 3 * * *").await?;
+        let made_up_for = stamp(&namespace).await?;
+        ensure!(made_up_for.is_string(), "the pod template says nothing of it");
+        let shown = async || {
+            let shown = namespace.get("NodeApp", "shop").await?["status"]["cronRestart"].clone();
+            ensure!(shown["last"] == made_up_for, "{shown}, {made_up_for}");
+            ensure!(shown["next"].as_str() > made_up_for.as_str(), "{shown}");
+            Ok(())
+        };
+        namespace.eventually("the status tells it", SOON, shown).await?;
+        operator.kill().await;
+
+        // The new pod is not ready yet.
+        missed(&namespace, SignedDuration::from_secs(5)).await?;
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        told(&namespace, "ScheduledRestartSkipped", "being replaced already").await?;
+        ensure!(stamp(&namespace).await? == made_up_for, "restarted in the middle of a rollout");
+        let sets = namespace.list("ReplicaSet").await?.len();
+        ensure!(sets == 2, "{sets} ReplicaSets: one per template");
         Ok(())
     });
 }

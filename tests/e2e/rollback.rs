@@ -57,6 +57,33 @@ fn a_failed_rollout_is_taken_back_while_the_old_pods_serve_and_stays_back() {
 }
 
 #[test]
+fn a_build_that_crashes_is_taken_back_and_told_with_its_exit_code_and_last_lines() {
+    e2e(|namespace| async move {
+        let rollout = json!({"rollout": {"progressDeadline": "10s", "autoRollback": true}});
+        let shop = App::serving(&namespace, "shop", "web.js")?.with(&rollout);
+        shop.apply(&namespace).await?;
+        shop.ready(&namespace, 1).await?;
+        let before = pod_uids(&namespace, "shop").await?;
+
+        let source = "console.error('cannot find the module db'); process.exit(7)";
+        let crash = json!({"command": ["node", "-e", source]});
+        shop.clone().without("script").with(&crash).apply(&namespace).await?;
+        let told = says(&namespace, "shop", "Degraded", "RolledBack").await?;
+        let status = namespace.get("NodeApp", "shop").await?["status"].clone();
+        let reason = status["failedReason"].as_str().unwrap_or_default();
+        for part in ["exit code 7", "cannot find the module db"] {
+            ensure!(told.contains(part) && reason.contains(part), "{part}: {told}; {reason}");
+        }
+        ensure!(status["lastExit"]["code"] == 7, "{}", status["lastExit"]);
+        let back = async || {
+            ensure!(pod_uids(&namespace, "shop").await? == before, "other pods than before");
+            Ok(())
+        };
+        namespace.eventually("only the pod of before is left", SOON, back).await
+    });
+}
+
+#[test]
 fn a_stopped_app_keeps_everything_but_its_pods_and_comes_back_to_the_same_count() {
     e2e(|namespace| async move {
         let shop = App::serving(&namespace, "shop", "web.js")?.with(&json!({"instances": 2}));
