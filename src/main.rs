@@ -48,6 +48,14 @@ struct Run {
     /// Image with the runner, which every pod of an app copies at its start.
     #[arg(long, env = "NODEAPP_RUNNER_IMAGE", value_parser = NonEmptyStringValueParser::new())]
     runner_image: String,
+    /// Image with the forwarder, for the pods of apps whose Redis is not a sidecar.
+    #[arg(
+        long,
+        env = "NODEAPP_FORWARDER_IMAGE",
+        default_value = concat!("nodeapp/nodeapp-forwarder:", env!("CARGO_PKG_VERSION")),
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    forwarder_image: String,
     /// Address of `/livez`, `/readyz` and `/metrics`.
     #[arg(long, env = "NODEAPP_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -106,7 +114,11 @@ fn print(text: &str) -> ExitCode {
 fn run(arguments: Run) -> ExitCode {
     let log_level = telemetry::init(arguments.log_format);
     let options = Options {
-        settings: Settings { runner_image: arguments.runner_image, watch_secrets: arguments.watch_secrets },
+        settings: Settings {
+            runner_image: arguments.runner_image,
+            forwarder_image: arguments.forwarder_image,
+            watch_secrets: arguments.watch_secrets,
+        },
         listen: arguments.listen,
         namespaces: arguments.namespaces,
         lease: (!arguments.no_lease).then_some(arguments.lease),

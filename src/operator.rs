@@ -78,6 +78,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         runner_image = settings.runner_image,
+        forwarder_image = settings.forwarder_image,
         listen = %address,
         namespaces = if namespaces.is_empty() { "all".to_owned() } else { namespaces.join(", ") },
         "the operator starts"

@@ -30,8 +30,11 @@ fn render(app: &str) -> Result<String> {
     app.metadata.namespace = Some("storefront".to_owned());
     app.metadata.uid = Some("0b6f5a0e-8d2c-4a43-9a35-3e1f6f1a2b3c".to_owned());
     let valid = validate(&app).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let settings =
-        Settings { runner_image: "registry.example/nodeapp-runner:9.9.9".to_owned(), watch_secrets: false };
+    let settings = Settings {
+        runner_image: "registry.example/nodeapp-runner:9.9.9".to_owned(),
+        forwarder_image: "registry.example/nodeapp-forwarder:9.9.9".to_owned(),
+        watch_secrets: false,
+    };
     let Children {
         service_account,
         revision,

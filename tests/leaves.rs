@@ -341,7 +341,7 @@ fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {
     });
     let app: NodeApp = serde_json::from_value(app).unwrap_or_else(|error| panic!("{}: {error}", row.leaf));
     let valid = validate(&app).unwrap_or_else(|problems| panic!("{}: {problems}", row.leaf));
-    desired(&valid, observed, &Settings { runner_image: "runner:1".to_owned(), watch_secrets: false })
+    desired(&valid, observed, &Settings { runner_image: "runner:1".to_owned(), ..Settings::default() })
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn specs() -> impl Strategy<Value = Value> {
 #[test]
 fn no_nodeapp_makes_the_operator_panic_and_the_same_one_always_gives_the_same_children() {
     let cases = if std::env::var_os("NODEAPP_TEST_ALL").is_some() { 20_000 } else { 1_000 };
-    let settings = Settings { runner_image: "registry.example/runner:1".to_owned(), watch_secrets: false };
+    let settings = Settings { runner_image: "registry.example/runner:1".to_owned(), ..Settings::default() };
     let (valid_ones, all) = (Cell::new(0), Cell::new(0));
     // Failures are printed as a whole, so that no file with seeds is needed.
     let config = Config { cases, failure_persistence: None, ..Config::default() };
@@ -47,7 +47,7 @@ fn no_nodeapp_makes_the_operator_panic_and_the_same_one_always_gives_the_same_ch
         let first = desired(&valid, &Observed::default(), &settings);
         let mut observed = Observed::default();
         observed.revisions.push(Arc::new(first.revision.clone()));
-        let newer = Settings { runner_image: "registry.example/runner:2".to_owned(), watch_secrets: false };
+        let newer = Settings { runner_image: "registry.example/runner:2".to_owned(), ..Settings::default() };
         let again = desired(&valid, &observed, &newer);
         proptest::prop_assert_eq!(&first.revision, &again.revision);
         proptest::prop_assert_eq!(&first.deployment, &again.deployment);

@@ -45,7 +45,7 @@ fn whatever_children_are_made_of_a_nodeapp_the_api_server_takes_them() {
                 continue;
             }
             let settings =
-                Settings { runner_image: "registry.example/runner:1".to_owned(), watch_secrets: false };
+                Settings { runner_image: "registry.example/runner:1".to_owned(), ..Settings::default() };
             let children = desired(&valid, &Observed::default(), &settings);
             let client = &namespace.cluster().client;
             let all = async {

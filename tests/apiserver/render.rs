@@ -29,7 +29,7 @@ async fn snapshot(namespace: &Namespace) -> Result<Snapshot> {
 
 fn rendered(app: &Value, snapshot: &Snapshot, runner: &str) -> Result<Vec<Value>> {
     let app: NodeApp = serde_json::from_value(app.clone())?;
-    render(&app, snapshot, &Settings { runner_image: runner.to_owned(), watch_secrets: false })
+    render(&app, snapshot, &Settings { runner_image: runner.to_owned(), ..Settings::default() })
         .map_err(anyhow::Error::msg)
 }
 

@@ -285,6 +285,9 @@ pub(crate) async fn grant_role(
     apply(admin, &format!("{base}/rolebindings/{name}"), &binding).await.map(drop)
 }
 
+/// The forwarder of new pod templates.
+const FORWARDER: &str = "registry.example/nodeapp-forwarder:1";
+
 /// A running operator that looks at one namespace.
 pub(crate) struct Operator {
     task: JoinHandle<()>,
@@ -311,13 +314,14 @@ impl Operator {
         grant_secrets(namespace).await?;
         let client = operator_client(tap).await?;
         let runner_image = "registry.example/nodeapp-runner:1".to_owned();
-        let settings = Settings { runner_image, watch_secrets: true };
+        let settings = Settings { runner_image, forwarder_image: FORWARDER.to_owned(), watch_secrets: true };
         Ok(Self::start_as_set(client, vec![namespace.name().to_owned()], settings))
     }
 
     /// Starts one with the rights of a client, that looks at these namespaces.
     pub(crate) fn start_as(client: Client, namespaces: Vec<String>, runner_image: &str) -> Self {
-        let settings = Settings { runner_image: runner_image.to_owned(), watch_secrets: false };
+        let runner_image = runner_image.to_owned();
+        let settings = Settings { runner_image, forwarder_image: FORWARDER.to_owned(), watch_secrets: false };
         Self::start_as_set(client, namespaces, settings)
     }
 

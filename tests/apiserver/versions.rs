@@ -106,7 +106,7 @@ fn a_template_that_an_older_version_rendered_stays_to_the_letter() {
 async fn as_an_older_one_made_it(namespace: &Namespace, name: &str) -> Result<Value> {
     let app = serde_json::from_value(namespace.get("NodeApp", name).await?)?;
     let valid = validate(&app).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
-    let settings = Settings { runner_image: "registry.example/runner:0".to_owned(), watch_secrets: false };
+    let settings = Settings { runner_image: "registry.example/runner:0".to_owned(), ..Settings::default() };
     let children = desired(&valid, &Observed::default(), &settings);
     let age = |template: &mut Value| -> Result<()> {
         let env = template["spec"]["containers"][0]["env"].as_array_mut().context("variables")?;

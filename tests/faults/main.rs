@@ -52,7 +52,7 @@ fn start(fake: &Fake) -> Operator {
 fn start_in(fake: &Fake, namespaces: &[String]) -> Operator {
     let health = Arc::new(Health::in_namespaces(&WATCHED, namespaces));
     health.found_missing(Vec::new());
-    let settings = Settings { runner_image: "runner:1".to_owned(), watch_secrets: false };
+    let settings = Settings { runner_image: "runner:1".to_owned(), ..Settings::default() };
     let metrics = Metrics::new();
     let mut context = Context::new(fake.client(), settings, metrics.clone(), health.clone());
     context.namespaces = namespaces.to_vec();

@@ -50,6 +50,13 @@ pub(crate) const IMAGES: &[Need] = &[
     need("npm", "npm"),
 ];
 
+/// What tests without a cluster talk to.
+pub(crate) const TESTS: &[Need] = &[need("redis-server", "redis-server")];
+
+/// What the forwarder is measured with.
+pub(crate) const BENCH_REDIS: &[Need] =
+    &[need("redis-server", "redis-server"), need("redis-benchmark", "redis-tools")];
+
 /// What the components are built with. Debian's own Go is too old, so there is no package to install.
 const BUILD: &[(&str, &str)] =
     &[("go", "Go 1.24 or newer, from https://go.dev/dl"), ("cargo", "Rust, from https://rustup.rs")];

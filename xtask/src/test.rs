@@ -15,7 +15,7 @@ use clap::ValueEnum;
 use self::counts::Counts;
 use self::targets::Targets;
 use crate::cluster::{self, Cluster, Provider};
-use crate::{cache, r#gen, image, lint, paths, sh};
+use crate::{cache, deps, r#gen, image, lint, paths, sh};
 
 /// Clusters of the tests, apart from the `dev` cluster that a person may be looking at.
 const APISERVER_CLUSTER: &str = "apiserver";
@@ -107,6 +107,10 @@ fn deny() -> Result<()> {
 }
 
 fn pure(args: &Args, targets: &Targets) -> Result<Counts> {
+    // Without it its tests skip on a laptop, and say so; where CI is set they fail.
+    if let Err(error) = deps::require(deps::TESTS) {
+        sh::say(&format!("  {error:#}"));
+    }
     let mut command = cargo_test();
     command.args(["--workspace", "--lib", "--bins"]);
     for name in targets.pure() {

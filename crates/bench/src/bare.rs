@@ -23,7 +23,7 @@ use crate::seen::Seen;
 pub(crate) async fn run(count: usize) -> Result<Value> {
     let client = fleet::client().await?;
     let apps = fleet::create(&client, count).await?;
-    let settings = Settings { runner_image: fleet::RUNNER.to_owned(), watch_secrets: false };
+    let settings = Settings { runner_image: fleet::RUNNER.to_owned(), ..Settings::default() };
     let prepared = apps.iter().map(|app| {
         let valid = validate(app).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         Ok((app, desired(&valid, &Observed::default(), &settings)))

@@ -1,4 +1,4 @@
-//! Exit codes of the runner itself.
+//! Exit codes of the runner itself; the forwarder uses `Usage` and `System` of them.
 //!
 //! The code of the app is passed on where there is one; these stand for the
 //! cases in which the app never ran. They follow `sysexits.h` and stay clear of

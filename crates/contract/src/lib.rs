@@ -1,4 +1,4 @@
-//! What the operator and the in-pod runner agree on.
+//! What the operator agrees on with its programs in the pods, runner and forwarder.
 //!
 //! The operator decides, the runner executes: everything here is a *resolved*
 //! value. The operator writes a [`RunnerConfig`] into an annotation of the pod
@@ -13,6 +13,7 @@ pub mod config;
 pub mod cron;
 pub mod env;
 pub mod exit;
+pub mod forwarder;
 pub mod paths;
 pub mod status;
 pub mod zone;
@@ -20,6 +21,7 @@ pub mod zone;
 pub use config::RunnerConfig;
 pub use cron::Cron;
 pub use exit::ExitCode;
+pub use forwarder::Forwarder;
 pub use status::{ExitReason, LastExit, RunnerStatus};
 pub use zone::Zone;
 

@@ -14,6 +14,7 @@ use crate::{Outcome, files};
 
 /// The runner of this version, where the chart puts it.
 const RUNNER_IMAGE: &str = concat!("nodeapp/nodeapp-runner:", env!("CARGO_PKG_VERSION"));
+const FORWARDER_IMAGE: &str = concat!("nodeapp/nodeapp-forwarder:", env!("CARGO_PKG_VERSION"));
 
 /// Show what the operator would create for NodeApps, without a cluster.
 ///
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Image of the runner; if none, that of the app in --observed, else the one of this version.
     #[arg(long, env = "NODEAPP_RUNNER_IMAGE")]
     runner_image: Option<String>,
+    /// Image of the forwarder.
+    #[arg(long, env = "NODEAPP_FORWARDER_IMAGE", default_value = FORWARDER_IMAGE)]
+    forwarder_image: String,
     /// The operator looks after Secrets that apps refer to, as with its own option of this name.
     #[arg(long)]
     watch_secrets: bool,
@@ -77,7 +81,11 @@ fn children(object: Value, args: &Args, snapshot: &Snapshot) -> Result<Vec<Value
     app.metadata.namespace.get_or_insert_with(|| args.namespace.clone());
     let given = args.runner_image.as_deref().or_else(|| snapshot.runner_image(&app.name_any()));
     let runner_image = given.unwrap_or(RUNNER_IMAGE).to_owned();
-    let settings = Settings { runner_image, watch_secrets: args.watch_secrets };
+    let settings = Settings {
+        runner_image,
+        forwarder_image: args.forwarder_image.clone(),
+        watch_secrets: args.watch_secrets,
+    };
     render(&app, snapshot, &settings)
 }
 

@@ -37,10 +37,12 @@ use super::runs::{self, Runs};
 use super::validate::ValidatedApp;
 
 /// What an installation decides for all apps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Image with the runner.
     pub runner_image: String,
+    /// Image with the forwarder, which brings Redis to an app's `localhost`.
+    pub forwarder_image: String,
     /// Whether the operator may look after Secrets that apps refer to.
     pub watch_secrets: bool,
 }

@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn runner(image: &str) -> Settings {
-        Settings { runner_image: image.to_owned(), watch_secrets: false }
+        Settings { runner_image: image.to_owned(), ..Settings::default() }
     }
 
     fn seen(revisions: &[&ControllerRevision]) -> Observed {

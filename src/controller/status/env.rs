@@ -142,7 +142,7 @@ mod tests {
         use crate::controller::desired::{Settings, desired};
         use crate::controller::observe::Observed;
         let valid = crate::controller::validate::validate(app).unwrap();
-        let settings = Settings { runner_image: "runner:1".into(), watch_secrets: false };
+        let settings = Settings { runner_image: "runner:1".into(), ..Settings::default() };
         desired(&valid, &Observed::default(), &settings).template().cloned().unwrap()
     }
 

@@ -5,7 +5,6 @@ use std::process::Command;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::rig::{self, Rig};
 use crate::{paths, sh};
 
 /// Machine and versions, as the table says them.
@@ -16,14 +15,15 @@ pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) memory: String,
     pub(crate) kernel: String,
-    pub(crate) node: String,
-    pub(crate) pm2: String,
+    /// Programs of others that are in the figures, with their versions.
+    pub(crate) programs: String,
     /// Runnable processes in the minute before the first row: what else the machine was doing.
     pub(crate) load: String,
 }
 
 impl Machine {
-    pub(crate) fn look(rig: &Rig) -> Result<Self> {
+    /// The machine as it is before the first row.
+    pub(crate) fn look(programs: String) -> Result<Self> {
         let one_line = |command: &mut Command| Ok::<_, anyhow::Error>(sh::output(command)?.trim().to_owned());
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let value = |text: &str, key: &str| {
@@ -44,8 +44,7 @@ impl Machine {
             cpu: format!("{cores} × {}", value(&read("/proc/cpuinfo"), "model name")),
             memory: format!("{} GiB", kib >> 20),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            node: one_line(Command::new(rig.node()).arg("--version"))?,
-            pm2: rig::PM2.to_owned(),
+            programs,
             load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
         })
     }

@@ -12,6 +12,7 @@ mod ours;
 mod plain;
 mod pm2;
 mod proc;
+mod redis;
 mod rig;
 mod rows;
 mod stat;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Runner(Args),
     /// The operator beside a bare client, and its apps beside PM2; a whole run writes docs/benchmarks.md
     Operator(operator::Args),
+    /// The forwarder beside a direct connection to Redis; a whole run writes docs/benchmarks.md
+    Redis(redis::Args),
     /// The plugin: how long an audit of 5,000 files takes; the table goes to the terminal
     Ecosystem(ecosystem::Args),
 }
@@ -53,13 +56,14 @@ pub(crate) fn main(command: &Command) -> Result<()> {
     match command {
         Command::Runner(args) => runner(args),
         Command::Operator(args) => operator::main(args),
+        Command::Redis(args) => redis::main(args),
         Command::Ecosystem(args) => ecosystem::main(args),
     }
 }
 
 fn runner(args: &Args) -> Result<()> {
     let rig = Rig::prepare(args.quick)?;
-    let machine = Machine::look(&rig)?;
+    let machine = Machine::look(rig.programs()?)?;
     let begun = Instant::now();
     let rows = if args.only.is_empty() { Row::ALL.to_vec() } else { args.only.clone() };
     let measured: Vec<Measured> =

@@ -32,13 +32,19 @@ impl Rig {
     /// Builds the runner as the images have it, and fetches the rest once.
     pub(crate) fn prepare(quick: bool) -> Result<Self> {
         let dir = paths::output().join("bench");
-        let built = image::runner_program()?;
+        let built = image::program("nodeapp-runner")?;
         let runner = dir.join("runner");
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         // The way it comes into a pod, with the preload beside it.
         sh::output(Command::new(&built).arg("install").arg(&runner))?;
         let bin = image::node_dir(image::DEFAULT_NODE)?;
         Ok(Self { bin, modules: fetch_pm2()?, runner: runner.join("nodeapp-runner"), quick })
+    }
+
+    /// Programs of others, for the page.
+    pub(crate) fn programs(&self) -> Result<String> {
+        let node = sh::output(Command::new(self.node()).arg("--version"))?;
+        Ok(format!("Node.js {} in every column; PM2 {PM2} with pm2-logrotate {LOGROTATE}.", node.trim()))
     }
 
     /// One of two numbers of repetitions.

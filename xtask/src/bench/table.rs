@@ -121,16 +121,14 @@ pub(crate) fn render(
     let mut text = format!(
         "`cargo xtask bench {command}{options}`, {}, commit {}, {minutes:.0} minutes.\n\
          Machine: {}, {}, Linux {}; load average before the run {}.\n\
-         Node.js {} in every column; PM2 {} with pm2-logrotate {}.\n",
+         {}\n",
         machine.date,
         machine.commit,
         machine.cpu,
         machine.memory,
         machine.kernel,
         machine.load,
-        machine.node,
-        machine.pm2,
-        super::rig::LOGROTATE,
+        machine.programs,
     );
     for row in rows {
         let _ = write!(text, "\n### {} (`--only {}`)\n\n{}\n\n", row.title, row.name, row.how);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::base::{DEFAULT_NODE, node_dir, node_majors};
 use self::oci::Store;
-pub(crate) use self::project::{bench as bench_image, bench_programs, runner_program};
+pub(crate) use self::project::{bench as bench_image, bench_programs, program};
 use crate::sh::Step;
 use crate::{cluster, deps, paths};
 
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     pub(crate) no_build: bool,
 }
 
-/// What to build beside the operator, the runner and the load probe.
+/// What to build beside the operator, the runner, the forwarder and the load probe.
 #[derive(clap::Args, Clone, Debug)]
 #[group(id = "build")]
 pub(crate) struct Options {
@@ -54,6 +54,7 @@ impl Default for Options {
 pub(crate) struct Images {
     pub(crate) operator: String,
     pub(crate) runner: String,
+    pub(crate) forwarder: String,
     pub(crate) load: String,
     pub(crate) hello: String,
     /// The default Node image with `tests/e2e/apps` at `/app`.
@@ -68,8 +69,11 @@ pub(crate) struct Images {
 impl Images {
     /// Writes `target/nodeapp/images.json`, and `values.json` with which Helm installs these very images.
     pub(crate) fn save(&self) -> Result<()> {
-        let values =
-            serde_json::json!({"image": values(&self.operator), "runner": {"image": values(&self.runner)}});
+        let values = serde_json::json!({
+            "image": values(&self.operator),
+            "runner": {"image": values(&self.runner)},
+            "forwarder": {"image": values(&self.forwarder)},
+        });
         let path = paths::images_json();
         std::fs::create_dir_all(paths::output())?;
         std::fs::write(paths::helm_values(), serde_json::to_vec_pretty(&values)?)?;
@@ -87,8 +91,8 @@ impl Images {
 
     /// Every image once.
     pub(crate) fn references(&self) -> Vec<&str> {
-        let mut all =
-            vec![&*self.operator, &*self.runner, &*self.load, &*self.hello, &*self.apps, &*self.redis];
+        let mut all = vec![&*self.operator, &*self.runner, &*self.forwarder, &*self.load];
+        all.extend([&*self.hello, &*self.apps, &*self.redis]);
         all.extend(self.node.values().chain(self.users.values()).map(String::as_str));
         all.sort_unstable();
         all.dedup();
@@ -139,7 +143,7 @@ pub(crate) fn build_all(options: &Options) -> Result<Images> {
     }
     (images.apps, images.users) = project::apps(&store)?;
     images.hello = project::hello(&store)?;
-    (images.operator, images.runner, images.load) = project::images(&store, &binaries)?;
+    [images.operator, images.runner, images.forwarder, images.load] = project::images(&store, &binaries)?;
     store.prune()?;
     images.save()?;
     step.done();

@@ -1,10 +1,10 @@
-//! Images of what this repository holds: operator, runner, load probe, example.
+//! Images of what this repository holds: operator, runner, forwarder, load probe, example.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::base::{self, DEFAULT_NODE};
 use super::layer::{Entry, Tree, add_folder};
@@ -22,16 +22,22 @@ struct Program {
     cmd: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 3] = [
+const PROGRAMS: [Program; 4] = [
     Program { package: "nodeapp-operator", name: "nodeapp-operator", profile: "image", cmd: &["run"] },
     Program { package: "nodeapp-runner", name: "nodeapp-runner", profile: "runner", cmd: &[] },
+    Program {
+        package: "nodeapp-forwarder",
+        name: "nodeapp-forwarder",
+        profile: "forwarder",
+        cmd: &["--help"],
+    },
     Program { package: "nodeapp-load", name: "nodeapp-load", profile: "image", cmd: &[] },
 ];
 
-/// Builds the runner alone, as its image has it.
-pub(crate) fn runner_program() -> Result<PathBuf> {
-    let runner = PROGRAMS.iter().find(|program| program.name == "nodeapp-runner");
-    build(runner.context("the runner is not among the programs")?)
+/// Builds a program alone, as its image has it.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    let program = PROGRAMS.iter().find(|program| program.name == name);
+    build(program.with_context(|| format!("{name} is not among the programs"))?)
 }
 
 /// Builds the operator as it is released, and the client that is measured beside it; both less thoroughly, and
@@ -45,8 +51,7 @@ pub(crate) fn bench_programs(quick: bool) -> Result<(PathBuf, PathBuf)> {
 /// `localhost/nodeapp-bench`: Node.js, PM2 from npm, the apps of `bench/apps` at `/app`, and the load.
 pub(crate) fn bench(modules: &Path) -> Result<String> {
     let store = Store::open()?;
-    let load = PROGRAMS.iter().find(|program| program.name == "nodeapp-load");
-    let load = build(load.context("the load is not among the programs")?)?;
+    let load = program("nodeapp-load")?;
     let mut tree = Tree::new();
     add_folder(&mut tree, &paths::repo().join("bench/apps"), "app")?;
     add_folder(&mut tree, modules, "pm2/node_modules")?;
@@ -66,16 +71,15 @@ pub(crate) fn binaries() -> Result<Vec<PathBuf>> {
     PROGRAMS.iter().map(build).collect()
 }
 
-/// The images of the built programs: operator, runner, load probe.
-pub(crate) fn images(store: &Store, binaries: &[PathBuf]) -> Result<(String, String, String)> {
-    let mut references = Vec::new();
-    for (program, binary) in PROGRAMS.iter().zip(binaries) {
+/// The images of the built programs, in the order of these.
+pub(crate) fn images(store: &Store, binaries: &[PathBuf]) -> Result<[String; PROGRAMS.len()]> {
+    let mut references = PROGRAMS.map(|_| String::new());
+    ensure!(binaries.len() == PROGRAMS.len(), "a program was not built");
+    for ((program, binary), reference) in PROGRAMS.iter().zip(binaries).zip(&mut references) {
         let repository = format!("localhost/{}", program.name);
-        references.push(base::one_program(store, &repository, program.name, binary, program.cmd)?);
+        *reference = base::one_program(store, &repository, program.name, binary, program.cmd)?;
     }
-    let mut all = references.into_iter();
-    let mut next = || all.next().context("a program was not built");
-    Ok((next()?, next()?, next()?))
+    Ok(references)
 }
 
 /// `localhost/nodeapp-example-hello:1.0.0`: the default Node image with `examples/hello` at `/app`.

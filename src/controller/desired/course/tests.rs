@@ -43,7 +43,7 @@ impl Life {
         let children = desired(
             app,
             &self.observed,
-            &Settings { runner_image: "runner:1".to_owned(), watch_secrets: false },
+            &Settings { runner_image: "runner:1".to_owned(), ..Settings::default() },
         );
         let name = children.revision.metadata.name.clone();
         self.observed.revisions.retain(|known| known.metadata.name != name);

@@ -242,7 +242,7 @@ proptest! {
             "env": [{"name": name, "value": "x"}],
         });
         if let Ok(valid) = validate(&app(&spec)) {
-            let settings = crate::controller::desired::Settings { runner_image: "r".into(), watch_secrets: false };
+            let settings = crate::controller::desired::Settings { runner_image: "r".into(), ..Default::default() };
             let children = crate::controller::desired::desired(&valid, &crate::controller::observe::Observed::default(), &settings);
             let job = children.cron_job.map(|job| job.spec.unwrap().job_template.spec.unwrap().template);
             let template = job.or(children.deployment.map(|deployment| deployment.spec.unwrap().template));

@@ -84,7 +84,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let rig = Rig::prepare(args.quick)?;
     let (operator, client) = image::bench_programs(args.quick)?;
     let bench = Bench { rig, operator, client, all: args.all };
-    let machine = Machine::look(&bench.rig)?;
+    let machine = Machine::look(bench.rig.programs()?)?;
     let begun = Instant::now();
     let rows = if args.only.is_empty() { Row::ALL.to_vec() } else { args.only.clone() };
     let measured: Vec<Measured> =
