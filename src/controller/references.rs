@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource, ResourceExt};
 
@@ -28,6 +29,19 @@ pub enum Content {
     Values(BTreeMap<String, String>),
     /// Its version, where nobody may look into it.
     Version(String),
+}
+
+impl Content {
+    /// What is in a `ConfigMap`.
+    pub fn of_config_map(found: &ConfigMap) -> Self {
+        let values = found.data.iter().flatten().map(|(key, value)| (key.clone(), hash(value)));
+        Self::Values(values.collect())
+    }
+
+    /// What a Secret shows without a look into it.
+    pub fn of_secret(found: &ObjectMeta) -> Self {
+        Self::Version(hash(&format!("{:?} {:?}", found.uid, found.resource_version)))
+    }
 }
 
 /// An object in the cluster.
@@ -224,17 +238,14 @@ async fn read(client: &Client, place: &Place) -> Result<(Option<String>, Content
             let api = Api::<ConfigMap>::namespaced(client.clone(), &place.namespace);
             let found = api.get_opt(name).await.map_err(failed("ConfigMap", name))?;
             Ok(found.map_or((None, Content::Missing), |found| {
-                let values = found.data.iter().flatten().map(|(key, value)| (key.clone(), hash(value)));
-                (found.metadata.resource_version.clone(), Content::Values(values.collect()))
+                (found.metadata.resource_version.clone(), Content::of_config_map(&found))
             }))
         }
         Referent::Secret(name) => {
             let api = Api::<Secret>::namespaced(client.clone(), &place.namespace);
             let found = api.get_metadata_opt(name).await.map_err(failed("Secret", name))?;
             Ok(found.map_or((None, Content::Missing), |found| {
-                let version = found.resource_version();
-                let told = hash(&format!("{:?} {version:?}", found.uid()));
-                (version, Content::Version(told))
+                (found.resource_version(), Content::of_secret(found.meta()))
             }))
         }
     }

@@ -7,14 +7,17 @@ use nodeapp_operator::crd::NodeApp;
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
-use crate::support::{KINDS, Operator, Tap, app, settled};
+use crate::support::{KINDS, Operator, SOON, Tap, app, reported, settled};
 
 const RUNNER: &str = "registry.example/nodeapp-runner:1";
+
+/// What is in a snapshot beside them.
+const OTHERS: [&str; 6] = ["NodeApp", "ConfigMap", "CronJob", "HorizontalPodAutoscaler", "Job", "Pod"];
 
 /// What the cluster has, as `kubectl get` tells it.
 async fn snapshot(namespace: &Namespace) -> Result<Snapshot> {
     let mut snapshot = Snapshot::default();
-    for kind in KINDS.iter().chain(&["NodeApp"]) {
+    for kind in KINDS.iter().chain(&OTHERS) {
         let items = namespace.list(kind).await?.into_iter().map(|mut item| {
             // A list says the kind once.
             item["kind"] = json!(kind);
@@ -68,6 +71,111 @@ fn what_is_rendered_from_a_snapshot_is_to_the_byte_what_the_operator_has_written
             let rendered = child.to_string();
             ensure!(rendered == written, "{kind}:\nrendered {rendered}\nwritten  {written}");
         }
+        Ok(())
+    });
+}
+
+/// Waits until everything that is rendered for an app is, to the byte, what the operator has written last; the kinds.
+async fn byte_equal(namespace: &Namespace, tap: &Tap, wanted: &Value) -> Result<Vec<String>> {
+    let mut wanted = wanted.clone();
+    wanted["metadata"]["namespace"] = json!(namespace.name());
+    let equal = async || {
+        let children = rendered(&wanted, &snapshot(namespace).await?, RUNNER)?;
+        let bodies = tap.bodies();
+        let mut kinds = Vec::new();
+        for child in children {
+            let (kind, name) = (text(&child["kind"])?, text(&child["metadata"]["name"])?);
+            let written = as_written(&bodies, &kind, &name).with_context(|| format!("{kind} {name}"))?;
+            let rendered = child.to_string();
+            ensure!(rendered == written, "{kind}:\nrendered {rendered}\nwritten  {written}");
+            kinds.push(kind);
+        }
+        Ok(kinds)
+    };
+    namespace.eventually("what is rendered has been written", SOON, equal).await
+}
+
+fn text(value: &Value) -> Result<String> {
+    value.as_str().map(str::to_owned).context("no text")
+}
+
+/// The pod template's annotation of the last change in what the app refers to, in the last write of the Deployment.
+fn mark(tap: &Tap) -> Option<String> {
+    let bodies = tap.bodies();
+    let deployment = bodies.iter().rev().find(|body| body["kind"] == "Deployment")?;
+    let annotations = &deployment["spec"]["template"]["metadata"]["annotations"];
+    annotations["nodeapp.dev/config-hash"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn what_an_app_refers_to_is_rendered_as_the_operator_sees_it_new_and_changed() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start_with(&namespace, &tap, RUNNER).await?;
+        let map = |level: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "common"}, "data": {"LEVEL": level}});
+        namespace.apply(&map("info")).await?;
+        let wanted = app("shop", &json!({"envFrom": [{"configMapRef": {"name": "common"}}]}));
+        namespace.apply(&wanted).await?;
+        settled(&namespace, "shop").await?;
+        byte_equal(&namespace, &tap, &wanted).await?;
+        ensure!(mark(&tap).is_none(), "nothing has changed yet");
+        namespace.apply(&map("debug")).await?;
+        let changed = async || mark(&tap).context("the change has not been written");
+        namespace.eventually("the operator rolls to the change", SOON, changed).await?;
+        byte_equal(&namespace, &tap, &wanted).await.map(drop)
+    });
+}
+
+#[test]
+fn jobs_and_apps_that_scale_by_themselves_are_rendered_as_they_are_written() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start_with(&namespace, &tap, RUNNER).await?;
+        let schedule =
+            json!({"port": null, "instances": null, "autorestart": false, "cronRestart": "0 6 * * *"});
+        let nightly = app("nightly", &schedule);
+        namespace.apply(&nightly).await?;
+        reported(&namespace, "nightly", "True").await?;
+        let kinds = byte_equal(&namespace, &tap, &nightly).await?;
+        ensure!(kinds == ["ServiceAccount", "ControllerRevision", "CronJob"], "{kinds:?}");
+        let numbers = json!({"minInstances": 2, "maxInstances": 5, "cpu": "70%"});
+        let elastic = app("elastic", &json!({"instances": null, "autoscaling": numbers}));
+        namespace.apply(&elastic).await?;
+        settled(&namespace, "elastic").await?;
+        let kinds = byte_equal(&namespace, &tap, &elastic).await?;
+        ensure!(kinds.last().is_some_and(|kind| kind == "HorizontalPodAutoscaler"), "{kinds:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_rollback_and_a_pause_by_hand_are_rendered_though_the_file_knows_nothing_of_them() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start_with(&namespace, &tap, RUNNER).await?;
+        namespace.apply(&app("shop", &json!({"args": ["one"]}))).await?;
+        settled(&namespace, "shop").await?;
+        let first = text(&namespace.list("ControllerRevision").await?[0]["metadata"]["name"])?;
+        let wanted = app("shop", &json!({"args": ["two"]}));
+        namespace.apply(&wanted).await?;
+        let rolled = async || {
+            let args = &namespace.get("Deployment", "shop").await?["spec"]["template"].to_string();
+            ensure!(args.contains("two"), "{args}");
+            Ok(())
+        };
+        namespace.eventually("the second revision", SOON, rolled).await?;
+        let annotate = |name: &str, value: &str| json!({"metadata": {"annotations": {name: value}}});
+        namespace.patch("NodeApp", "shop", &annotate("nodeapp.dev/rollback-to", &first)).await?;
+        let back = async || {
+            let args = namespace.get("Deployment", "shop").await?["spec"]["template"].to_string();
+            ensure!(args.contains("one"), "{args}");
+            Ok(())
+        };
+        namespace.eventually("the first revision again", SOON, back).await?;
+        byte_equal(&namespace, &tap, &wanted).await?;
+        namespace.patch("NodeApp", "shop", &annotate("nodeapp.dev/paused", "true")).await?;
+        let kinds = byte_equal(&namespace, &tap, &wanted).await?;
+        ensure!(kinds.is_empty(), "the operator leaves a paused app alone: {kinds:?}");
         Ok(())
     });
 }

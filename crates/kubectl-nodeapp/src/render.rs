@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use kube::ResourceExt;
+use nodeapp_operator::controller::cache::AppKey;
 use nodeapp_operator::controller::desired::Settings;
 use nodeapp_operator::controller::render::{Snapshot, render};
 use nodeapp_operator::crd::NodeApp;
@@ -22,7 +23,7 @@ const FORWARDER_IMAGE: &str = concat!("nodeapp/nodeapp-forwarder:", env!("CARGO_
 /// can be piped in. Without --observed the app is taken to be new, and its children are shown without owner.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  kustomize build . | kubectl nodeapp render -\n  kubectl get nodeapp,sa,svc,pdb,deploy,hpa,cronjob,job,pod,controllerrevision -o yaml > now.yaml\n  kubectl nodeapp render shop.yaml --observed now.yaml"
+    after_help = "Examples:\n  kustomize build . | kubectl nodeapp render -\n  kubectl get nodeapp,sa,cm,svc,pdb,deploy,hpa,cronjob,job,pod,controllerrevision -o yaml > now.yaml\n  kubectl nodeapp render shop.yaml --observed now.yaml"
 )]
 pub(crate) struct Args {
     /// Files with NodeApps, `-` for standard input.
@@ -40,7 +41,8 @@ pub(crate) struct Args {
     /// Image of the forwarder.
     #[arg(long, env = "NODEAPP_FORWARDER_IMAGE", default_value = FORWARDER_IMAGE)]
     forwarder_image: String,
-    /// The operator looks after Secrets that apps refer to, as with its own option of this name.
+    /// The operator looks after Secrets that apps refer to, as with its own option of this name. Their metadata must
+    /// be in --observed then; their values are not looked at and are better left out.
     #[arg(long)]
     watch_secrets: bool,
 }
@@ -79,7 +81,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
 fn children(object: Value, args: &Args, snapshot: &Snapshot) -> Result<Vec<Value>, String> {
     let mut app: NodeApp = serde_json::from_value(object).map_err(|error| error.to_string())?;
     app.metadata.namespace.get_or_insert_with(|| args.namespace.clone());
-    let given = args.runner_image.as_deref().or_else(|| snapshot.runner_image(&app.name_any()));
+    let key = AppKey { namespace: app.namespace().unwrap_or_default(), name: app.name_any() };
+    let given = args.runner_image.as_deref().or_else(|| snapshot.runner_image(&key));
     let runner_image = given.unwrap_or(RUNNER_IMAGE).to_owned();
     let settings = Settings {
         runner_image,
