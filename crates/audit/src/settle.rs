@@ -71,7 +71,8 @@ fn holds(package: &Package, file: usize, when: &When) -> bool {
         When::InServer => project.is_serving(file),
         When::Reached(function) => project.reached(file, *function).is_some(),
         When::AtStart(function) => project.at_start(file, *function),
-        When::NoAdapter => !package.models().any(|(_, model)| model.facts.has_adapter),
+        When::NoAdapter => !has_adapter(package),
+        When::Adapter => has_adapter(package),
         When::Job(function, targets) => {
             let called = project.called_from(file, targets);
             let acts = |(at, function): &(usize, crate::model::FnId)| {
@@ -80,6 +81,10 @@ fn holds(package: &Package, file: usize, when: &When) -> bool {
             project.is_serving(file) && project.at_start(file, *function) && called.iter().any(acts)
         }
     }
+}
+
+fn has_adapter(package: &Package) -> bool {
+    package.models().any(|(_, model)| model.facts.has_adapter)
 }
 
 fn finding(candidate: &Candidate) -> Finding {

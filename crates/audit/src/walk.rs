@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ignore::{DirEntry, WalkBuilder};
 
 use crate::finding::{Note, Place};
+use crate::rules::wait_ready::is_of_pm2;
 use crate::{AuditError, Options};
 
 const ENDINGS: [&str; 8] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx"];
@@ -66,7 +67,7 @@ pub(crate) fn walk(paths: &[PathBuf], options: &Options) -> Result<Walked, Audit
         let unreadable = |source| AuditError::Unreadable { path: path.clone(), source };
         let kind = std::fs::metadata(path).map_err(unreadable)?;
         if kind.is_file() {
-            take(&mut walked, &mut seen, path);
+            take(&mut walked, &mut seen, path, path.clone());
             continue;
         }
         std::fs::read_dir(path).map_err(unreadable)?;
@@ -74,6 +75,7 @@ pub(crate) fn walk(paths: &[PathBuf], options: &Options) -> Result<Walked, Audit
         let mut builder = WalkBuilder::new(path);
         // Links are followed, and those that loop are told.
         builder.follow_links(true).require_git(false).hidden(true);
+        builder.sort_by_file_name(std::ffi::OsStr::cmp);
         builder.filter_entry(move |entry| entry.depth() == 0 || is_wanted(entry, &options));
         for entry in builder.build() {
             match entry {
@@ -123,14 +125,12 @@ fn visit(walked: &mut Walked, seen: &mut HashSet<PathBuf>, roots: &[PathBuf], en
     if !entry.file_type().is_some_and(|it| it.is_file()) {
         return;
     }
+    let real = if is_below_link(entry) { entry.path().canonicalize().ok() } else { None };
     // What a link leads to is visited under its own name if it is below one of the folders.
-    if is_below_link(entry)
-        && let Ok(real) = entry.path().canonicalize()
-        && roots.iter().any(|root| real.starts_with(root))
-    {
+    if real.as_ref().is_some_and(|real| roots.iter().any(|root| real.starts_with(root))) {
         return;
     }
-    take(walked, seen, entry.path());
+    take(walked, seen, entry.path(), real.unwrap_or_else(|| entry.path().to_owned()));
 }
 
 fn is_below_link(entry: &DirEntry) -> bool {
@@ -138,14 +138,15 @@ fn is_below_link(entry: &DirEntry) -> bool {
     entry.path_is_symlink() || ancestors.skip(1).any(Path::is_symlink)
 }
 
-fn take(walked: &mut Walked, seen: &mut HashSet<PathBuf>, path: &Path) {
+/// Takes a file in, under the first of the names that lead to it.
+fn take(walked: &mut Walked, seen: &mut HashSet<PathBuf>, path: &Path, real: PathBuf) {
     let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
     let ending = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
     if name == "package.json" {
         walked.package_roots.insert(path.parent().unwrap_or(Path::new("")).to_owned());
     } else if ENDINGS.contains(&ending) {
         let is_declaration = [".d.ts", ".d.mts", ".d.cts"].iter().any(|it| name.ends_with(it));
-        if !is_declaration && seen.insert(path.to_owned()) {
+        if !is_declaration && seen.insert(real) {
             walked.sources.push(path.to_owned());
         }
     } else if matches!(ending, "yaml" | "yml" | "json") {
@@ -155,7 +156,7 @@ fn take(walked: &mut Walked, seen: &mut HashSet<PathBuf>, path: &Path) {
 
 /// `waitReady: true` of a NodeApp, `wait_ready: true` of an ecosystem file that is no JavaScript.
 fn wants_ready(path: &Path, name: &str) -> Vec<Place> {
-    let of_pm2 = ["ecosystem", "pm2", "process"].iter().any(|it| name.starts_with(it));
+    let of_pm2 = is_of_pm2(path);
     let is_json = name.ends_with("json");
     if is_json && !of_pm2 || std::fs::metadata(path).is_ok_and(|it| it.len() > LONGEST_SETTINGS) {
         return vec![];

@@ -112,6 +112,16 @@ fn wait_ready_needs_somebody_who_sends_ready() {
 }
 
 #[test]
+fn wait_ready_counts_in_either_form_in_a_file_of_pm2_and_nowhere_else() {
+    let camel = "module.exports = { apps: [{ script: 'server.js', waitReady: true }] };\n";
+    let server = ("server.js", "require('./app');\n");
+    let project = Project::new(&[("ecosystem.config.js", camel), server]);
+    assert_eq!(project.found(), [at("wait-ready", "ecosystem.config.js", 1)]);
+    let other = Project::new(&[("options.js", camel), server]);
+    assert_eq!(other.found(), []);
+}
+
+#[test]
 fn wait_ready_of_a_nodeapp_counts_too() {
     let manifest =
         "apiVersion: nodeapp.dev/v1alpha1\nkind: NodeApp\nspec:\n  script: server.js\n  waitReady: true\n";
@@ -122,7 +132,10 @@ fn wait_ready_of_a_nodeapp_counts_too() {
 #[test]
 fn adapter_in_another_file_of_the_package_is_enough() {
     let project = Project::new(&[
-        ("io.js", "const { Server } = require('socket.io');\nmodule.exports = new Server(server);\n"),
+        (
+            "io.js",
+            "const { Server } = require('socket.io');\nmodule.exports = new Server(server, { transports: ['websocket'] });\n",
+        ),
         ("setup.js", "const io = require('./io');\nio.adapter(createAdapter(a, b));\n"),
     ]);
     assert_eq!(project.found(), []);
@@ -218,6 +231,16 @@ fn link_to_a_file_that_is_audited_anyway_says_nothing_twice() {
     let project = Project::new(&[("good.js", STATE)]);
     std::os::unix::fs::symlink("good.js", project.path().join("same.js")).unwrap();
     assert_eq!(project.found(), [at("module-state", "good.js", 1)]);
+}
+
+#[test]
+fn link_that_leads_out_of_the_folder_is_followed_once() {
+    let outside = Project::new(&[("lib/shared.js", STATE)]);
+    let project = Project::new(&[("good.js", STATE)]);
+    for name in ["one", "two"] {
+        std::os::unix::fs::symlink(outside.path().join("lib"), project.path().join(name)).unwrap();
+    }
+    assert_eq!(project.found(), [at("module-state", "good.js", 1), at("module-state", "one/shared.js", 1)]);
 }
 
 #[test]

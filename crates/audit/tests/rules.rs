@@ -189,6 +189,46 @@ fn job_by_the_clock_is_found_and_one_for_the_first_instance_alone_is_not() {
     assert_eq!(found_in("jobs.ts", nest), [("scheduled-job", 3)]);
 }
 
+/// What a file with this use of `cron` gives.
+fn cron(rest: &str) -> Vec<(&'static str, u32)> {
+    found(&format!("const cron = require('node-cron'); {rest}\n"))
+}
+
+#[test]
+fn job_that_every_instance_but_the_first_does_is_found_and_so_is_one_of_the_primary_process() {
+    for rest in [
+        "const cluster = require('cluster'); if (cluster.isPrimary) cron.schedule('* * * * *', mail);",
+        "const cluster = require('cluster'); if (cluster.isMaster) { cron.schedule('* * * * *', mail); }",
+        "if (process.env.NODE_APP_INSTANCE !== '0') { cron.schedule('* * * * *', mail); }",
+        "if (process.env.NODE_APP_INSTANCE === '0') { a(); } else { cron.schedule('* * * * *', mail); }",
+        "if (process.env.NODE_APP_INSTANCE === '1') { cron.schedule('* * * * *', mail); }",
+        "if (process.env.NODE_APP_INSTANCE === '0' || always) cron.schedule('* * * * *', mail);",
+        "function start() { if (process.env.NODE_APP_INSTANCE === '0') return; cron.schedule('* * * * *', mail); } start();",
+        "if (process.env.NODE_APP_INSTANCE) cron.schedule('* * * * *', mail);",
+        "process.env.NODE_APP_INSTANCE === '0' || cron.schedule('* * * * *', mail);",
+    ] {
+        assert_eq!(cron(rest), [("scheduled-job", 1)], "{rest}");
+    }
+}
+
+#[test]
+fn job_of_the_first_instance_is_safe_however_that_is_asked() {
+    for rest in [
+        "function start() { if (process.env.NODE_APP_INSTANCE !== '0') return; cron.schedule('* * * * *', mail); } start();",
+        "if (process.env.NODE_APP_INSTANCE !== '0') { process.exit(0); } cron.schedule('* * * * *', mail);",
+        "process.env.NODE_APP_INSTANCE === '0' && cron.schedule('* * * * *', mail);",
+        "const first = process.env.NODE_APP_INSTANCE === '0'; if (first) cron.schedule('* * * * *', mail);",
+        "const { NODE_APP_INSTANCE } = process.env; if (NODE_APP_INSTANCE == 0) cron.schedule('* * * * *', mail);",
+        "const it = process.env['NODE_APP_INSTANCE'] || '0'; if (it === '0' && on) cron.schedule('* * * * *', mail);",
+        "if (Number(process.env.NODE_APP_INSTANCE) === 0) cron.schedule('* * * * *', mail);",
+        "if (!(process.env.NODE_APP_INSTANCE !== '0')) cron.schedule('* * * * *', mail);",
+        "if (process.env.NODE_APP_INSTANCE != 0) { a(); } else { cron.schedule('* * * * *', mail); }",
+        "const job = process.env.pm_id === '0' ? cron.schedule('* * * * *', mail) : null;",
+    ] {
+        assert_eq!(cron(rest), [], "{rest}");
+    }
+}
+
 #[test]
 fn interval_that_acts_outside_is_a_job_and_one_that_tidies_memory_is_not() {
     let server = |body: &str| {
@@ -231,10 +271,43 @@ fn socket_io_needs_an_adapter() {
     assert_eq!(found(bare), [("sticky-socket", 2)]);
     let old = "const io = require('socket.io')(server);\n";
     assert_eq!(found(old), [("sticky-socket", 1)]);
-    let option = "const { Server } = require('socket.io');\nconst io = new Server(server, { adapter: createAdapter(a, b) });\n";
+    let another = "const { Server } = require('socket.io');\nconst io = new Server(server);\nstorage.adapter('disk');\n";
+    assert_eq!(found(another), [("sticky-socket", 2)], "a method of another library");
+}
+
+/// What a server of socket.io with an adapter and these options gives.
+fn socket_io(options: &str) -> Vec<(&'static str, u32)> {
+    found(&format!(
+        "const {{ Server }} = require('socket.io');\nconst io = new Server(server{options});\nio.adapter(createAdapter(a, b));\n"
+    ))
+}
+
+#[test]
+fn socket_io_with_an_adapter_still_polls_unless_it_is_told_not_to() {
+    assert_eq!(socket_io(""), [("sticky-polling", 2)]);
+    assert_eq!(socket_io(", { cors: {} }"), [("sticky-polling", 2)]);
+    assert_eq!(socket_io(", { transports: ['polling', 'websocket'] }"), [("sticky-polling", 2)]);
+    assert_eq!(socket_io(", { transports: ['websocket'] }"), []);
+    assert_eq!(socket_io(", { ...options }"), [], "what the spread brings is not known");
+    assert_eq!(socket_io(", options"), []);
+    let option = "const { Server } = require('socket.io');\n\
+                  const io = new Server({ adapter: createAdapter(a, b), transports: ['websocket', 'webtransport'] });\n";
     assert_eq!(found(option), []);
-    let later = "const { Server } = require('socket.io');\nconst io = new Server(server);\nio.adapter(createAdapter(a, b));\n";
+    let later = "const { Server } = require('socket.io');\nconst options = {};\noptions.transports = ['websocket'];\n\
+                 const io = new Server(server, options);\nio.adapter(createAdapter(a, b));\n";
     assert_eq!(found(later), []);
+}
+
+#[test]
+fn socket_io_as_its_page_on_pm2_sets_it_up_works_on_one_machine_alone() {
+    let source = "const { createAdapter } = require('@socket.io/cluster-adapter');\n\
+                  const { setupWorker } = require('@socket.io/sticky');\n\
+                  const io = require('socket.io')(server, { transports: ['websocket'] });\n\
+                  io.adapter(createAdapter());\nsetupWorker(io);\n";
+    assert_eq!(found(source), [("sticky-socket", 4), ("sticky-socket", 5)]);
+    let option = "import { Server } from 'socket.io';\nimport { createAdapter } from '@socket.io/cluster-adapter';\n\
+                  const io = new Server(server, { adapter: createAdapter(), transports: ['websocket'] });\n";
+    assert_eq!(found_in("a.mjs", option), [("sticky-socket", 3)]);
 }
 
 #[test]

@@ -69,3 +69,18 @@ fn const_queue_is_new_bullmq_queue_is_safe() {
     );
     assert_eq!(found(&source), []);
 }
+
+/// No row of the table, but as much a thing of one process: PM2's cluster mode gives sockets no instance of their own.
+#[test]
+fn sockets_that_need_the_same_instance_again_break() {
+    let source = "const http = require('http');\nconst server = http.createServer();\n\
+                  const io = require('socket.io')(server);\n\
+                  io.on('connection', (socket) => io.emit('joined', socket.id));\n\
+                  server.listen(process.env.PORT);\n\
+                  process.on('SIGINT', () => server.close(() => process.exit(0)));\n";
+    assert_eq!(found(source), [("sticky-socket", 3)]);
+    let shared = source.replace("(server);", "(server, { adapter: createAdapter(pub, sub) });");
+    assert_eq!(found(&shared), [("sticky-polling", 3)]);
+    let settled = shared.replace("{ adapter", "{ transports: ['websocket'], adapter");
+    assert_eq!(found(&settled), []);
+}

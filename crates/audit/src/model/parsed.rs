@@ -331,7 +331,7 @@ pub(crate) fn has_spread(object: &ObjectExpression) -> bool {
 }
 
 /// The key that a name is taken from in `const { key: name } = …`.
-fn key_of(pattern: &ObjectPattern, symbol: SymbolId) -> Option<String> {
+pub(crate) fn key_of(pattern: &ObjectPattern, symbol: SymbolId) -> Option<String> {
     let property = pattern.properties.iter().find(|property| {
         let binding = match &property.value {
             BindingPattern::AssignmentPattern(with_default) => &with_default.left,

@@ -6,6 +6,7 @@ pub(crate) mod local_file;
 pub(crate) mod memory_limiter;
 pub(crate) mod memory_session;
 pub(crate) mod module_state;
+mod one_instance;
 pub(crate) mod scheduled_job;
 pub(crate) mod shutdown_signal;
 pub(crate) mod sticky_socket;
@@ -45,6 +46,7 @@ pub const RULES: &[&Rule] = &[
     &scheduled_job::RULE,
     &local_file::RULE,
     &sticky_socket::RULE,
+    &sticky_socket::POLLING,
     &shutdown_signal::RULE,
     &wait_ready::RULE,
     &fixed_listen::HOST,
@@ -63,6 +65,8 @@ pub(crate) enum When {
     AtStart(Option<FnId>),
     /// No file of the package gives an adapter to socket.io.
     NoAdapter,
+    /// One does, so that the package is meant for several instances.
+    Adapter,
     /// It runs at the start, and one of these functions (and what they call) does something outside of the process.
     Job(Option<FnId>, Vec<crate::model::Target>),
 }

@@ -2,10 +2,9 @@
 
 use oxc_ast::AstKind;
 use oxc_ast::ast::{ClassElement, Expression};
-use oxc_semantic::NodeId;
 use oxc_span::GetSpan;
 
-use super::{Collector, Rule, When};
+use super::{Collector, Rule, When, one_instance};
 use crate::finding::Severity;
 use crate::model::functions::callee_name;
 use crate::model::parsed::{Origin, Parsed};
@@ -44,7 +43,7 @@ pub(crate) fn look(it: &mut Collector) {
     let parsed = it.parsed;
     for (node, callee, arguments) in parsed.makers() {
         let span = parsed.semantic.nodes().kind(node).span();
-        if is_for_one_instance(parsed, node) {
+        if one_instance::is_guarded(parsed, node) {
             continue;
         }
         let owner = parsed.owner(node);
@@ -77,18 +76,6 @@ fn is_interval(parsed: &Parsed, callee: &Expression) -> bool {
         }
         other => parsed.is_global(other, "setInterval"),
     }
-}
-
-/// PM2's own way: only the instance with the number 0 does it.
-fn is_for_one_instance(parsed: &Parsed, node: NodeId) -> bool {
-    let mut kinds = parsed.semantic.nodes().ancestor_kinds(node);
-    kinds.any(|kind| match kind {
-        AstKind::IfStatement(it) => {
-            let test = parsed.text(it.test.span());
-            ["NODE_APP_INSTANCE", "pm_id", "isMaster", "isPrimary"].iter().any(|name| test.contains(name))
-        }
-        _ => false,
-    })
 }
 
 /// `@Cron('…')`, `@Interval(…)` of `@nestjs/schedule`.

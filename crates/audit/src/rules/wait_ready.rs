@@ -1,5 +1,7 @@
 //! Apps that are said to tell when they are ready, and do not.
 
+use std::path::Path;
+
 use oxc_ast::AstKind;
 use oxc_ast::ast::{Argument, Expression};
 
@@ -33,7 +35,9 @@ pub(crate) fn look(it: &mut Collector) {
     // ecosystem.config.js
     for (_, kind) in parsed.nodes() {
         let AstKind::ObjectProperty(property) = kind else { continue };
-        let named = key_name(&property.key).is_some_and(|name| name == "wait_ready");
+        // PM2 takes either form; the second one is a name that others use, too.
+        let named = key_name(&property.key)
+            .is_some_and(|name| name == "wait_ready" || (name == "waitReady" && is_of_pm2(it.path)));
         if named && matches!(property.value, Expression::BooleanLiteral(ref it) if it.value) {
             let place = it.place(property.span);
             it.facts.wants_ready.push(place);
@@ -41,10 +45,16 @@ pub(crate) fn look(it: &mut Collector) {
     }
 }
 
+/// Whether PM2 would read a file, by its name.
+pub(crate) fn is_of_pm2(path: &Path) -> bool {
+    let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+    ["ecosystem", "pm2", "process"].iter().any(|it| name.starts_with(it))
+}
+
 pub(crate) fn look_at_package(package: &Package, findings: &mut Vec<Finding>) {
     let in_code = package.models().flat_map(|(_, model)| model.facts.wants_ready.iter());
     for place in in_code.chain(&package.wants_ready) {
-        let below = place.file.parent().unwrap_or(std::path::Path::new(""));
+        let below = place.file.parent().unwrap_or(Path::new(""));
         let mut files = package.project.files.iter().filter(|it| it.path.starts_with(below)).peekable();
         if files.peek().is_none() || files.any(|it| it.facts.sends_ready) {
             continue;
