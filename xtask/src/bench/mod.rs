@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Operator(operator::Args),
     /// The forwarder beside a direct connection to Redis; a whole run writes docs/benchmarks.md
     Redis(redis::Args),
-    /// The plugin: how long an audit of 5,000 files takes; the table goes to the terminal
+    /// The plugin: audit, import and start-up; a whole run writes docs/benchmarks.md
     Ecosystem(ecosystem::Args),
 }
 

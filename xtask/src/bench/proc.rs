@@ -28,12 +28,22 @@ pub(crate) fn pss(pid: u32) -> Result<u64> {
 
 /// CPU time so far, of all threads, in user and kernel mode.
 pub(crate) fn cpu(pid: u32) -> Result<Duration> {
-    let path = format!("/proc/{pid}/stat");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    times(&format!("/proc/{pid}/stat"), 11)
+}
+
+/// The sum of two fields, counted from behind the name.
+fn times(path: &str, skip: usize) -> Result<Duration> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
     // The name of the program, in parentheses, may hold blanks.
     let (_, rest) = text.rsplit_once(") ").context("stat has changed")?;
-    let fields: Vec<f64> = rest.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    let fields: Vec<f64> =
+        rest.split(' ').skip(skip).take(2).filter_map(|field| field.parse().ok()).collect();
     Ok(Duration::from_secs_f64(fields.iter().sum::<f64>() / TICKS_PER_SECOND))
+}
+
+/// CPU time of all children that have ended and were waited for.
+pub(crate) fn cpu_of_children() -> Result<Duration> {
+    times("/proc/self/stat", 13)
 }
 
 /// Whether the process is there; one that nobody has waited for counts as gone.

@@ -1,12 +1,10 @@
-//! `cargo xtask bench ecosystem`: how long the plugin takes for what it does without a cluster.
+//! What is audited: 5,000 files from npm.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::stat::{float, median, seconds, time};
 use crate::{paths, sh};
 
 /// What the tree is made of: servers and libraries of servers, in plain JavaScript, TypeScript's output and bundles.
@@ -21,68 +19,12 @@ const PACKAGES: [&str; 8] = [
     "typeorm@0.3.26",
 ];
 /// Files in the tree.
-const FILES: usize = 5_000;
+pub(super) const FILES: usize = 5_000;
 /// One package alone must not be the tree.
 const PER_PACKAGE: usize = 400;
-const GOAL_SECONDS: f64 = 2.0;
-
-#[derive(clap::Args, Clone, Debug)]
-pub(crate) struct Args {
-    /// Fewer repetitions, to see that it works
-    #[arg(long)]
-    quick: bool,
-}
-
-pub(crate) fn main(args: &Args) -> Result<()> {
-    let program = plugin()?;
-    let tree = tree()?;
-    let times = if args.quick { 2 } else { 9 };
-    let step = sh::Step::start(format!("audit {FILES} files {times} times"));
-    let mut durations = vec![];
-    let mut said = String::new();
-    for _ in 0..times {
-        let begun = Instant::now();
-        said = sh::output(
-            Command::new(&program).args(["audit", "--include-built", "--fail-on", "never"]).arg(&tree),
-        )?;
-        durations.push(begun.elapsed());
-    }
-    step.done();
-    let samples = seconds(&durations);
-    let middle = median(&samples);
-    let best = samples.iter().copied().fold(f64::INFINITY, f64::min);
-    let missed = if middle > GOAL_SECONDS {
-        format!("**missed by {}**", time(middle - GOAL_SECONDS))
-    } else {
-        "met".to_owned()
-    };
-    let bytes = size(&tree)?;
-    println!("| what | median | fastest | goal |\n|---|---|---|---|");
-    println!(
-        "| audit of {FILES} files, {:.0} MB, from npm | {} | {} | ≤ {GOAL_SECONDS} s: {missed} |",
-        float(bytes) / 1e6,
-        time(middle),
-        time(best)
-    );
-    sh::say(said.lines().last().unwrap_or_default());
-    let json = paths::output().join("bench-ecosystem.json");
-    let all = serde_json::json!({"files": FILES, "bytes": bytes, "seconds": samples});
-    std::fs::write(&json, serde_json::to_vec_pretty(&all)?)
-        .with_context(|| format!("cannot write {}", json.display()))?;
-    sh::say(&format!("✓ all figures in {}", json.display()));
-    Ok(())
-}
-
-/// The plugin as it is released.
-fn plugin() -> Result<PathBuf> {
-    let mut build = Command::new(env!("CARGO"));
-    build.current_dir(paths::repo()).args(["build", "--release", "--package", "kubectl-nodeapp"]);
-    sh::run("build kubectl-nodeapp", &mut build)?;
-    Ok(paths::target().join("release/kubectl-nodeapp"))
-}
 
 /// A folder with the files, copied once: folders of the name `node_modules` would be left out.
-fn tree() -> Result<PathBuf> {
+pub(super) fn tree() -> Result<PathBuf> {
     let npm = paths::cache()?.join("npm");
     let dir = npm.join("audit-tree-1");
     if dir.is_dir() {
@@ -168,7 +110,8 @@ fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn size(folder: &Path) -> Result<u64> {
+/// Bytes of everything below a folder.
+pub(super) fn size(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for path in sorted(folder)? {
         bytes += if path.is_dir() { size(&path)? } else { path.metadata()?.len() };
