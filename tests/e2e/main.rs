@@ -12,6 +12,7 @@ mod crash;
 mod endings;
 mod env;
 mod example;
+mod import;
 mod instance_index;
 mod last_exit;
 mod launch;

@@ -6,6 +6,7 @@ mod counts;
 mod targets;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -172,13 +173,26 @@ fn node(args: &Args) -> Result<Counts> {
     // Before the cluster starts: both want all of the machine.
     let images = image::build_all(&image::Options { all: args.all, ..image::Options::default() })?;
     images.save()?;
+    let plugin = plugin()?;
     with_cluster(NODE_CLUSTER, 1, args.keep, args.context.as_deref(), |cluster| {
         cluster.load(&images)?;
         let mut command = cargo_test();
         command.args(["--package", "nodeapp-operator", "--test", targets::NODE]);
         environment(&mut command, args, "NODEAPP_E2E_KUBECONFIG", cluster)?;
+        if args.keep {
+            sh::say(&format!("  export NODEAPP_PLUGIN={}", plugin.display()));
+        }
+        command.env("NODEAPP_PLUGIN", &plugin);
         run_tests("node tests", &mut command, args, &[NODE_THREADS])
     })
+}
+
+/// Builds the plugin, which the tests of the operator's package would not.
+fn plugin() -> Result<PathBuf> {
+    let mut build = Command::new(env!("CARGO"));
+    build.current_dir(paths::repo()).args(["build", "--package", "kubectl-nodeapp"]);
+    sh::run("build kubectl-nodeapp", &mut build)?;
+    Ok(paths::target().join("debug/kubectl-nodeapp"))
 }
 
 /// Runs `body` with a cluster, which goes afterwards if it came for this run.

@@ -1,10 +1,10 @@
 //! kubectl and helm, as a user calls them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
 /// Runs kubectl and helm against one cluster.
@@ -40,14 +40,39 @@ impl Tools {
         self.run("helm", args).await
     }
 
-    async fn run(&self, program: &str, args: &[&str]) -> Result<String> {
-        let path = self.inner.bin.as_ref().map_or_else(|| PathBuf::from(program), |bin| bin.join(program));
-        let output = Command::new(&path)
-            .args(args)
+    /// What a line for the shell says, standard error first, as if typed in `folder` with kubectl, helm and the plugin
+    /// in PATH.
+    ///
+    /// # Errors
+    /// The environment names no plugin, or the last command of the line fails; then with its standard error.
+    pub async fn shell(&self, folder: &Path, line: &str) -> Result<String> {
+        let plugin = std::env::var_os("NODEAPP_PLUGIN")
+            .context("NODEAPP_PLUGIN is not set; it is the path of the program kubectl-nodeapp")?;
+        let own = [self.inner.bin.as_deref(), Path::new(&plugin).parent()];
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = own.into_iter().flatten().map(Path::to_owned).chain(std::env::split_paths(&path));
+        let mut command = Command::new("sh");
+        command.current_dir(folder).env("PATH", std::env::join_paths(path)?).args(["-c", line]);
+        let output = self.output(&mut command).await.context("cannot start sh")?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (said, out) = (text(&output.stderr), text(&output.stdout));
+        ensure!(output.status.success(), "{line} ended with {}: {said}{out}", output.status);
+        Ok(said + &out)
+    }
+
+    async fn output(&self, command: &mut Command) -> std::io::Result<std::process::Output> {
+        command
             .env("KUBECONFIG", &self.inner.kubeconfig)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()
+            .await
+    }
+
+    async fn run(&self, program: &str, args: &[&str]) -> Result<String> {
+        let path = self.inner.bin.as_ref().map_or_else(|| PathBuf::from(program), |bin| bin.join(program));
+        let output = self
+            .output(Command::new(&path).args(args))
             .await
             .with_context(|| format!("cannot start {}; NODEAPP_BIN names its folder", path.display()))?;
         if !output.status.success() {
