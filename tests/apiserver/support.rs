@@ -218,8 +218,17 @@ pub(crate) async fn apply(client: &Client, path: &str, object: &Value) -> Result
 
 /// Creates an app as `kubectl create` does: unknown fields are errors.
 pub(crate) async fn create(namespace: &Namespace, app: &Value) -> Result<Value> {
+    post(namespace, app, "fieldValidation=Strict").await
+}
+
+/// The same without anything being kept.
+pub(crate) async fn try_out(namespace: &Namespace, app: &Value) -> Result<Value> {
+    post(namespace, app, "fieldValidation=Strict&dryRun=All").await
+}
+
+async fn post(namespace: &Namespace, app: &Value, query: &str) -> Result<Value> {
     let path = format!("/apis/nodeapp.dev/v1alpha1/namespaces/{}/nodeapps", namespace.name());
-    let request = Request::post(format!("{path}?fieldValidation=Strict")).body(serde_json::to_vec(app)?)?;
+    let request = Request::post(format!("{path}?{query}")).body(serde_json::to_vec(app)?)?;
     Ok(namespace.cluster().client.request(request).await?)
 }
 

@@ -37,7 +37,7 @@ pub const NO_IMAGE: &str = "<the image of the app: import with --image, or write
 pub struct Import {
     /// The apps, in the order of the files.
     pub apps: Vec<NodeApp>,
-    /// What became of everything.
+    /// What became of everything, to be masked before it is shown.
     pub report: Report,
     /// What must not be printed.
     pub masks: Masks,
@@ -65,16 +65,27 @@ impl Import {
         self.report.files.push(report);
     }
 
-    /// Notes that a file could not be read.
-    pub fn add_failure(&mut self, file: &str, error: String) {
+    /// Notes that a file could not be read. What is wrong may be told by the file itself.
+    pub fn add_failure(&mut self, file: &str, error: &str) {
+        let error = self.masks.apply(error);
         let report = FileReport { file: file.to_owned(), error: Some(error), ..FileReport::default() };
         self.report.files.push(report);
     }
 
+    /// The report as it may be shown.
+    pub fn shown(&self) -> Report {
+        self.report.clone().masked(&self.masks)
+    }
+
     fn add_app(&mut self, app: shape::App, source: &Source, wishes: Wishes<'_>, report: &mut FileReport) {
         let shell = source.asked.contains(read::WHOLE_ENVIRONMENT).then_some(&source.env);
-        let origin =
-            map::Origin { folder: source.folder.as_deref(), count: app.count, shell, recorded: app.recorded };
+        let origin = map::Origin {
+            number: app.number,
+            folder: source.folder.as_deref(),
+            count: app.count,
+            shell,
+            recorded: app.recorded,
+        };
         let normal = match app.entry {
             Ok(normal) => normal,
             Err(error) => {

@@ -6,38 +6,112 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::read::{Failure, Reading};
+use crate::read::{Failure, Reading, without_excerpt};
 
 /// How long the user's Node.js may take: it starts, and the file may ask the network.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Loads a file under another number of CPUs and writes what it exports after a
-/// line that no file writes by chance.
+/// Loads a file under another number of CPUs and writes what it exports, or what is
+/// wrong with it, after a line that no file writes by chance. What it looks at of the
+/// environment and of the machine is noted as the engine does; Node.js looks too,
+/// which does not count.
 const SCRIPT: &str = r"
-const [file, cpus, mark] = process.argv.slice(1);
+const [file, cpus, mark, profile] = process.argv.slice(1);
 const os = require('os');
+const asked = new Set(), looked = new Set(), assigned = new Set();
+const byNode = () => {
+  const caller = (new Error().stack || '').split('\n').slice(3).find((line) => !line.includes('(<anonymous>)'));
+  return Boolean(caller) && /\(?node:/.test(caller);
+};
+process.env = new Proxy({ ...process.env }, {
+  get(all, name) {
+    if (typeof name === 'string' && !byNode()) looked.add(name);
+    return all[name];
+  },
+  has(all, name) {
+    if (!byNode()) looked.add(String(name));
+    return name in all;
+  },
+  set(all, name, value) {
+    assigned.add(name);
+    all[name] = String(value);
+    return true;
+  },
+  ownKeys(all) {
+    if (!byNode()) asked.add('process.env as a whole');
+    return Reflect.ownKeys(all);
+  },
+});
 const one = os.cpus()[0] || {};
 os.cpus = () => Array.from({ length: Number(cpus) }, () => one);
 os.availableParallelism = () => Number(cpus);
-const write = (value) => {
-  const plain = value && value.default && (value.__esModule || value[Symbol.toStringTag] === 'Module') ? value.default : value;
-  const text = JSON.stringify(plain, (_, item) => typeof item === 'number' && !Number.isFinite(item) ? (item > 0 ? Number.MAX_VALUE : null) : item);
-  require('fs').writeSync(1, '\n' + mark + (text === undefined ? 'null' : text) + '\n');
+for (const name of ['homedir', 'hostname', 'totalmem', 'freemem', 'release', 'uptime', 'loadavg', 'networkInterfaces', 'userInfo']) {
+  const real = os[name];
+  os[name] = (...words) => {
+    asked.add(`os.${name}()`);
+    return real(...words);
+  };
+}
+require('module').syncBuiltinESMExports();
+const say = (told) => {
+  require('fs').writeSync(1, '\n' + mark + JSON.stringify(told) + '\n');
   process.exit(0);
 };
-process.argv = [process.argv[0], 'pm2', 'start', file];
-if (file.endsWith('.mjs')) import(require('url').pathToFileURL(file)).then(write, (error) => { throw error; });
-else write(require(file));
+const plain = (_, item) => typeof item === 'number' && !Number.isFinite(item) ? (item > 0 ? Number.MAX_VALUE : null) : item;
+const write = (value) => {
+  const inner = value && value.default && (value.__esModule || value[Symbol.toStringTag] === 'Module') ? value.default : value;
+  const text = JSON.stringify(inner, plain);
+  const variables = [...looked].filter((name) => !assigned.has(name));
+  say({ value: text === undefined ? null : JSON.parse(text), asked: [...asked], variables });
+};
+// The stack of a syntax error begins with the place and then shows the line.
+const fail = (error) => {
+  const stack = String((error && error.stack) || '').split('\n');
+  const first = /^(?:file:\/\/)?(\/[^:]+:\d+)$/.exec(stack[0]);
+  const inner = stack.map((line) => /(?:\(|at |file:\/\/)(\/[^:()]+:\d+):\d+\)?$/.exec(line)).find(Boolean);
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : `the file throws: ${error}`;
+  say({ place: (first || inner || [])[1], error: what });
+};
+process.argv = [process.argv[0], 'pm2', 'start', file, ...(profile ? ['--env', profile] : [])];
+process.on('uncaughtException', fail);
+try {
+  if (file.endsWith('.mjs')) import(require('url').pathToFileURL(file)).then(write, fail);
+  else write(require(file));
+} catch (error) {
+  fail(error);
+}
 ";
 
+/// What the script writes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Told {
+    /// The file is wrong.
+    Wrong { place: Option<String>, error: String },
+    /// It exports something.
+    Exports(Evaluated),
+}
+
+/// What came out.
+#[derive(Deserialize)]
+pub(crate) struct Evaluated {
+    /// What the file exports.
+    pub(crate) value: Value,
+    /// What it asked about the machine.
+    pub(crate) asked: Vec<String>,
+    /// Variables that it looked at.
+    pub(crate) variables: Vec<String>,
+}
+
 /// What the file exports on a machine with so many CPUs.
-pub(crate) fn evaluate(file: &Path, cpus: u32, reading: &Reading<'_>) -> Result<Value, Failure> {
+pub(crate) fn evaluate(file: &Path, cpus: u32, reading: &Reading<'_>) -> Result<Evaluated, Failure> {
     let mark = format!("nodeapp-import-{}:", std::process::id());
     let folder = file.parent().unwrap_or(Path::new("/"));
     let mut command = Command::new("node");
-    command.args(["-e", SCRIPT, "--"]).arg(file).arg(cpus.to_string()).arg(&mark);
+    command.args(["-e", SCRIPT, "--"]).arg(file).arg(cpus.to_string()).arg(&mark).args(reading.profile);
     command.current_dir(folder).env_clear().envs(reading.env);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command
@@ -70,13 +144,32 @@ pub(crate) fn evaluate(file: &Path, cpus: u32, reading: &Reading<'_>) -> Result<
         thread.join().ok().and_then(Result::ok).unwrap_or_default()
     };
     let (out, err) = (text(out), text(err));
-    let found = out.lines().rev().find_map(|line| line.strip_prefix(&mark));
-    if let Some(Ok(value)) = found.map(serde_json::from_str) {
-        return Ok(value);
+    let told = out.lines().rev().find_map(|line| line.strip_prefix(&mark));
+    match told.and_then(|told| serde_json::from_str(told).ok()) {
+        Some(Told::Exports(evaluated)) => Ok(evaluated),
+        Some(Told::Wrong { place, error }) => {
+            let place = place.map(|place| short(&place, folder) + ": ").unwrap_or_default();
+            let console = err.lines().map(str::to_owned).collect();
+            Err(Failure { message: place + &without_excerpt(&error), console })
+        }
+        // Node.js shows the line of the file that it ended at, and what is in it.
+        None => Err(Failure {
+            message: format!("your Node.js could not load it ({status}){}", said(&err)),
+            console: Vec::new(),
+        }),
     }
-    let console = err.lines().map(str::to_owned).collect();
-    Err(Failure {
-        message: format!("your Node.js could not load it ({status}); what it said is above"),
-        console,
-    })
+}
+
+/// A place below a folder as who wrote the file knows it.
+fn short(place: &str, folder: &Path) -> String {
+    let folder = format!("{}/", folder.display());
+    place.strip_prefix(&folder).unwrap_or(place).to_owned()
+}
+
+/// The kind of the error among what Node.js said.
+fn said(err: &str) -> String {
+    let is_kind = |line: &&str| {
+        line.split(':').next().is_some_and(|kind| kind.ends_with("Error") && !kind.contains(' '))
+    };
+    err.lines().find(is_kind).map(|line| format!(": {}", without_excerpt(line))).unwrap_or_default()
 }

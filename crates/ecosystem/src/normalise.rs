@@ -59,6 +59,10 @@ pub fn entry(raw: &Map<String, Value>) -> Normal {
             normal.written.insert(option.name, key.clone());
         }
     }
+    // PM2 takes one for the other, whatever the other says.
+    if normal.values.get("automation") == Some(&Value::Bool(false)) {
+        normal.values.insert("pmx", Value::Bool(false));
+    }
     normal
 }
 

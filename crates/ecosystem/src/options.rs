@@ -89,7 +89,7 @@ use Kind::{Any, Bool, Choice, Codes, Instances, List, Number, Object, Path, Size
 pub const OPTIONS: &[Pm2Option] = &[
     option("script", &["exec", "cmd", "command"], Text, Changed, "script", "relative to the app's folder in the image; an absolute path of the machine is made relative to `cwd` or to the folder of the file; `npm start` and lines for a shell work as before"),
     option("name", &[], Text, Changed, "metadata.name", "becomes a DNS label (lower-case letters, digits, `-`, at most 63); the original stays in the annotation `nodeapp.dev/pm2-name`"),
-    option("name_prefix", &[], Text, Changed, "metadata.name", "PM2 takes it from its command line only; write the whole name"),
+    option("name_prefix", &[], Text, NotApplicable, "", "PM2 takes it from its command line only; write the whole name"),
     option("append_env_to_name", &[], Bool, Mapped, "metadata.name", "with `--env X` the name ends in `-X`"),
     option("namespace", &[], Text, Changed, "metadata.labels", "PM2's namespace selects processes; it becomes the label `nodeapp.dev/pm2-namespace`, for `kubectl get nodeapps -l`. Namespaces of Kubernetes are another thing: `--namespace`"),
     option("cwd", &[], Text, Changed, "cwd", "a folder of a machine; below the folder of the file it becomes that folder in the image (`--workdir`), elsewhere the image's own WORKDIR stands for it"),
@@ -141,7 +141,7 @@ pub const OPTIONS: &[Pm2Option] = &[
     option("execute_command", &[], Bool, NotApplicable, "", "forces fork mode, see exec_mode"),
     option("vizion", &[], Bool, NotApplicable, "", "the version of an app is the tag of its image"),
     option("pmx", &[], Bool, Changed, "pmx", "false leaves the runner's preload out: no held socket, no drain of requests in flight, no metrics from inside"),
-    option("automation", &[], Bool, NotApplicable, "", "belongs to PM2's own in-process library; metrics and actions are the runner's"),
+    option("automation", &[], Bool, Changed, "pmx", "false is `pmx: false`, as in PM2"),
     option("trace", &[], Any, NotApplicable, "", "PM2 Plus; use OpenTelemetry in the app"),
     option("disable_trace", &[], Any, NotApplicable, "", "PM2 Plus; use OpenTelemetry in the app"),
     option("v8", &[], Any, NotApplicable, "", "PM2 Plus; heap figures are among the runner's metrics"),
@@ -177,7 +177,7 @@ pub fn camel(name: &str) -> String {
 /// Keys of a file beside its apps.
 #[rustfmt::skip]
 pub const SECTIONS: &[(&str, &str)] = &[
-    ("deploy", "PM2 copies a checkout to machines by ssh; here a CI job builds an image and applies the manifest: `kubectl nodeapp init` writes one. Commands of post-deploy belong into the Dockerfile (build, install) or before the rollout (migrations)"),
+    ("deploy", "PM2 copies a checkout to machines by ssh; here a CI job builds an image and applies the manifest: `kubectl nodeapp init` writes one. Commands of post-deploy belong into the Dockerfile (build, install) or before the rollout (migrations: `rollout.before`). Variables in `deploy.<name>.env` are laid under the profile of that name, as PM2 does with `--env name`"),
     ("static", "PM2's static file server; use an image such as nginx, or a package such as serve with its own Dockerfile"),
 ];
 

@@ -145,7 +145,10 @@ fn evaluated(path: &Path, name: &str, form: Form, reading: &Reading<'_>) -> Resu
             break;
         }
         if reading.use_node && form == Form::Module {
-            source.variants.push((cpus, node::evaluate(&file, cpus, reading)?));
+            let evaluated = node::evaluate(&file, cpus, reading)?;
+            source.variants.push((cpus, evaluated.value));
+            source.asked.extend(evaluated.asked);
+            source.variables.extend(evaluated.variables);
             continue;
         }
         let machine =
@@ -179,7 +182,7 @@ fn yaml_error(base: &str, error: &serde_saphyr::Error) -> Failure {
 }
 
 /// A message of a parser without what it cites of the file: that may be a secret.
-fn without_excerpt(message: &str) -> String {
+pub(crate) fn without_excerpt(message: &str) -> String {
     if !message.contains("SyntaxError")
         && !message.contains("YAML")
         && !message.contains("JSON")

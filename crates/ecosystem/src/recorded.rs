@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::map::Count;
 use crate::normalise::Normal;
 use crate::options;
+use crate::report::{Entry, Verdict};
 use crate::shape::{App, Found};
 
 /// PM2's names in records for options that have another one in files.
@@ -30,10 +31,27 @@ pub(crate) fn is_record(item: &Value) -> bool {
     record(item).is_some()
 }
 
-/// The apps of a record: processes of one name are instances of one app.
+/// The processes of one name, which are the instances of one app.
+struct Processes<'v> {
+    name: String,
+    /// One of them, that runs if any does.
+    record: &'v Map<String, Value>,
+    /// Those that PM2 would start again, and those that it would leave stopped.
+    started: i64,
+    stopped: i64,
+}
+
+/// Whether PM2 leaves a process stopped when it brings back what it has recorded.
+/// Errored ones are started.
+fn is_stopped(record: &Map<String, Value>) -> bool {
+    let status = record.get("status").and_then(Value::as_str);
+    matches!(status, Some("stopped" | "stopping"))
+}
+
+/// The apps of a record.
 pub(crate) fn find(items: &[Value]) -> Found {
     let mut found = Found::default();
-    let mut apps: Vec<(String, &Map<String, Value>, i64)> = Vec::new();
+    let mut apps: Vec<Processes<'_>> = Vec::new();
     for item in items {
         let Some(record) = record(item) else { continue };
         let name = record.get("name").or_else(|| item.get("name")).and_then(Value::as_str).unwrap_or("app");
@@ -43,21 +61,54 @@ pub(crate) fn find(items: &[Value]) -> Found {
             found.modules.push(name.to_owned());
             continue;
         }
-        match apps.iter_mut().find(|(known, ..)| known == name) {
-            Some((_, _, count)) => *count += 1,
-            None => apps.push((name.to_owned(), record, 1)),
+        let stopped = is_stopped(record);
+        let counts = (i64::from(!stopped), i64::from(stopped));
+        match apps.iter_mut().find(|known| known.name == name) {
+            Some(known) => {
+                if known.started == 0 && !stopped {
+                    known.record = record;
+                }
+                known.started += counts.0;
+                known.stopped += counts.1;
+            }
+            None => {
+                apps.push(Processes { name: name.to_owned(), record, started: counts.0, stopped: counts.1 })
+            }
         }
     }
-    for (index, (name, record, count)) in apps.into_iter().enumerate() {
+    for (index, app) in apps.into_iter().enumerate() {
+        let count = if app.started == 0 { app.stopped } else { app.started };
         found.apps.push(App {
             number: index + 1,
-            entry: Ok(normal(&name, record)),
+            entry: Ok(app.normal()),
             count: Count::Fixed(count),
             uneven: Vec::new(),
             recorded: true,
         });
     }
     found
+}
+
+impl Processes<'_> {
+    fn normal(&self) -> Normal {
+        let mut normal = normal(&self.name, self.record);
+        if self.stopped == 0 {
+            return normal;
+        }
+        let (field, note) = if self.started == 0 {
+            normal.values.insert("autostart", Value::from(false));
+            ("spec.stopped", "PM2 has stopped it, and it stays so; `stopped: false` starts it".to_owned())
+        } else {
+            let all = self.started + self.stopped;
+            (
+                "spec.instances",
+                format!("{} of {all} processes are stopped in PM2; only the others count", self.stopped),
+            )
+        };
+        let field = Some(field.to_owned());
+        normal.entries.push(Entry { option: "status".to_owned(), verdict: Verdict::Changed, field, note });
+        normal
+    }
 }
 
 fn normal(name: &str, record: &Map<String, Value>) -> Normal {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::options::Answer;
+use crate::secrets::Masks;
 
 /// What became of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -121,6 +122,22 @@ impl Report {
     /// Whether a file or an app was not imported.
     pub fn has_failures(&self) -> bool {
         self.files.iter().any(|file| file.error.is_some() || file.apps.iter().any(|app| app.name.is_none()))
+    }
+
+    /// The report with nothing in it that must not be printed.
+    #[must_use]
+    pub fn masked(mut self, masks: &Masks) -> Self {
+        let mask = |text: &mut String| *text = masks.apply_to_ours(text);
+        for file in &mut self.files {
+            file.error.iter_mut().for_each(mask);
+            file.apps.iter_mut().for_each(|app| mask(&mut app.pm2_name));
+            let of_apps = file.apps.iter_mut().flat_map(|app| &mut app.options);
+            for entry in of_apps.chain(&mut file.notes) {
+                mask(&mut entry.option);
+                mask(&mut entry.note);
+            }
+        }
+        self
     }
 
     /// The report as JSON.

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
+use crate::normalise::split;
+
 /// Words in the names of variables whose values are secret.
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 26] = [
     "PASSWORD",
     "PASSWD",
     "PASSPHRASE",
@@ -28,6 +32,8 @@ const WORDS: [&str; 24] = [
     "OTP",
     "PAT",
     "COOKIE",
+    "AUTHORIZATION",
+    "PRIVATEKEY",
 ];
 
 /// Words before `KEY` that make it secret; a KEY alone, or after another word, may be one too.
@@ -59,8 +65,7 @@ const ABOUT: [&str; 20] = [
 ];
 
 /// Beginnings of the keys of well-known services.
-const BEGINNINGS: [&str; 24] = [
-    "-----BEGIN",
+const BEGINNINGS: [&str; 23] = [
     "eyJ",
     "ghp_",
     "gho_",
@@ -94,7 +99,22 @@ fn is_plain(value: &str) -> bool {
 
 /// Whether a variable holds a secret.
 pub fn is_secret(name: &str, value: &str) -> bool {
-    !is_plain(value) && (is_secret_value(value) || (name_says_so(name) && !is_about(name, value)))
+    !hidden(name, value).is_empty()
+}
+
+/// What must not be shown of a variable: its value, and the secrets inside of it.
+/// Empty if it holds none.
+pub fn hidden(name: &str, value: &str) -> Vec<String> {
+    if is_plain(value) {
+        return Vec::new();
+    }
+    let inside = inside(value);
+    let whole = looks_secret(value) || (name_says_so(name) && !is_about(name, value));
+    if whole || !inside.is_empty() {
+        std::iter::once(value.to_owned()).chain(inside).collect()
+    } else {
+        Vec::new()
+    }
 }
 
 /// Whether the name of a variable says that its value is secret.
@@ -143,11 +163,56 @@ fn words(name: &str) -> Vec<String> {
 
 /// Whether a value is secret whatever it is called: the key of a known service,
 /// an address with a password in it.
-pub fn is_secret_value(value: &str) -> bool {
-    let long = value.len() >= 16;
-    (long && BEGINNINGS.iter().any(|start| value.starts_with(start)))
+fn looks_secret(value: &str) -> bool {
+    let begins = BEGINNINGS.iter().any(|start| value.starts_with(start));
+    let header = [": Bearer ", ": Basic "].iter().any(|word| value.contains(word));
+    (value.len() >= 16 && (begins || header))
+        || value.contains("-----BEGIN")
         || has_password(value)
         || is_random(value)
+}
+
+/// Secrets inside of a text that has names and values in it.
+fn inside(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => in_json("", &value, &mut found),
+        _ => in_pairs(text, &mut found),
+    }
+    found
+}
+
+/// `{"password": "…"}`, which PM2 makes of an object.
+fn in_json(name: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, value)| in_json(name, value, found)),
+        Value::Array(items) => items.iter().for_each(|item| in_json(name, item, found)),
+        Value::Null | Value::Bool(_) => {}
+        Value::String(text) => found.extend(hidden(name, text)),
+        Value::Number(number) => found.extend(hidden(name, &number.to_string())),
+    }
+}
+
+/// `Server=db;Password=…`, `host=db password=…`, `https://host/?token=…`.
+fn in_pairs(text: &str, found: &mut Vec<String>) {
+    let parts = text.split(|letter: char| ";&?,".contains(letter) || letter.is_whitespace());
+    for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+        let value = value.trim_matches(['"', '\'']);
+        if is_word(name) && !is_path(value) {
+            let bare =
+                !is_plain(value) && (looks_secret(value) || (name_says_so(name) && !is_about(name, value)));
+            found.extend(bare.then(|| value.to_owned()));
+        }
+    }
+}
+
+/// Whether it can be the name of a variable or of a flag.
+fn is_word(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+fn is_path(value: &str) -> bool {
+    value.starts_with(['.', '/'])
 }
 
 /// `scheme://user:password@host`, anywhere in the text.
@@ -187,27 +252,23 @@ fn is_uuid(value: &str) -> bool {
     parts == [8, 4, 4, 4, 12]
 }
 
-/// The position of an argument that holds a secret, as `--token=…` or `--token …`.
-pub fn in_arguments(arguments: &[String]) -> Option<usize> {
-    let flag =
-        |argument: &str| argument.starts_with('-').then(|| argument.trim_start_matches('-').to_owned());
-    arguments.iter().enumerate().find_map(|(index, argument)| {
-        let before = index.checked_sub(1).and_then(|index| flag(&arguments[index])).unwrap_or_default();
-        let here =
-            flag(argument).and_then(|text| text.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())));
-        let named = match &here {
-            Some((name, value)) => is_secret(name, value),
-            None => {
-                !before.is_empty()
-                    && !before.contains('=')
-                    && !argument.starts_with('-')
-                    && is_secret(&before, argument)
-            }
-        };
-        let bare = here.map_or(argument.clone(), |(_, value)| value);
-        let path = bare.starts_with(['.', '/']);
-        ((named && !path) || is_secret_value(&bare)).then_some(index)
-    })
+/// What must not be shown of arguments, or of the words of a line: `--token=…`,
+/// `--token …`, `TOKEN=… node app.js`. Empty if there is nothing.
+pub fn in_arguments(arguments: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut before = "";
+    for argument in arguments {
+        let bare = argument.trim_start_matches('-');
+        let pair = bare.split_once('=').filter(|(name, _)| is_word(name));
+        let (name, value) = pair.unwrap_or((if bare == argument { before } else { "" }, argument));
+        found.extend(hidden(if is_path(value) { "" } else { name }, value));
+        if argument.contains(char::is_whitespace) {
+            // sh -c 'TOKEN=… node app.js'
+            found.extend(in_arguments(&split(argument)));
+        }
+        before = if pair.is_none() && bare != argument { bare } else { "" };
+    }
+    found
 }
 
 /// Values that must not appear in any output.
@@ -216,31 +277,58 @@ pub struct Masks(BTreeSet<String>);
 
 /// Shorter values are words that would be masked everywhere.
 const SHORTEST_MASK: usize = 4;
+/// From this length on a secret is looked for inside of other texts too.
+const LONG_ENOUGH: usize = 8;
+
+/// Words and small numbers that stand in many texts, so that to take them out
+/// would tell the secret rather than hide it.
+fn is_ordinary(value: &str) -> bool {
+    let letters = value.len() <= 12 && value.bytes().all(|byte| byte.is_ascii_lowercase());
+    let digits = value.len() <= 5 && value.bytes().all(|byte| byte.is_ascii_digit());
+    letters || digits
+}
 
 impl Masks {
     /// The secrets of an environment.
     pub fn of<'a>(variables: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
         let mut masks = Self::default();
         for (name, value) in variables {
-            if is_secret(name, value) {
-                masks.add(value);
-            }
+            masks.extend(hidden(name, value));
         }
         masks
     }
 
-    /// Adds one.
-    pub fn add(&mut self, value: &str) {
-        for part in value.lines().map(str::trim).chain([value]) {
-            if part.len() >= SHORTEST_MASK && !is_plain(part) {
-                self.0.insert(part.to_owned());
+    /// Adds some.
+    pub fn extend(&mut self, values: impl IntoIterator<Item = String>) {
+        for value in values {
+            for part in value.lines().map(str::trim).chain([value.as_str()]) {
+                if part.len() >= SHORTEST_MASK && !is_plain(part) {
+                    self.0.insert(part.to_owned());
+                }
             }
         }
     }
 
-    /// A text without any of them.
+    /// Whether a text that is to be written down is one of them, or holds one.
+    pub fn are_in(&self, text: &str) -> bool {
+        let held =
+            |mask: &String| text == mask || (mask.len() >= LONG_ENOUGH && text.contains(mask.as_str()));
+        self.0.iter().any(|mask| !is_ordinary(mask) && held(mask))
+    }
+
+    /// A text of somebody else without any of them.
     pub fn apply(&self, text: &str) -> String {
-        let mut longest: Vec<&String> = self.0.iter().filter(|mask| text.contains(mask.as_str())).collect();
+        self.without(text, |_| true)
+    }
+
+    /// A text of ours, with words of somebody else in it: ordinary words stay.
+    pub fn apply_to_ours(&self, text: &str) -> String {
+        self.without(text, |mask| !is_ordinary(mask))
+    }
+
+    fn without(&self, text: &str, counts: impl Fn(&str) -> bool) -> String {
+        let mut longest: Vec<&String> =
+            self.0.iter().filter(|mask| counts(mask) && text.contains(mask.as_str())).collect();
         longest.sort_by_key(|mask| std::cmp::Reverse(mask.len()));
         longest.into_iter().fold(text.to_owned(), |text, mask| text.replace(mask.as_str(), "********"))
     }
@@ -296,21 +384,69 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_found_inside_of_values_that_have_names_in_them() {
+        for (name, value, secret) in [
+            ("DB", r#"{"host":"db","auth":{"password":"hunter2"}}"#, "hunter2"),
+            (
+                "GCP",
+                r#"{"private_key":"-----BEGIN PRIVATE KEY-----\nabc"}"#,
+                "-----BEGIN PRIVATE KEY-----\nabc",
+            ),
+            ("USERS", r#"[{"name":"a","token":"hunter2"}]"#, "hunter2"),
+            ("DB_CONNECTION", "Server=db;User Id=sa;Password=hunter2;Encrypt=true", "hunter2"),
+            ("STORAGE", "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=hunter2==", "hunter2=="),
+            ("PG", "host=db user=app password='hunter2'", "hunter2"),
+            ("HOOK", "https://hooks.example.com/in?room=1&token=hunter2", "hunter2"),
+        ] {
+            assert!(hidden(name, value).iter().any(|it| it == secret), "{name}: {:?}", hidden(name, value));
+        }
+        for (name, value) in [
+            ("CONFIG", r#"{"port":3000,"auth":true,"tokenTtl":60}"#),
+            ("NODE_OPTIONS", "--max-old-space-size=4096 --require=./token.js"),
+            ("CALLBACK", "https://app.example.com/login?response_type=token&page=2"),
+            ("KEYS", "--key=./certs/key.pem"),
+        ] {
+            assert_eq!(hidden(name, value), Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[test]
     fn arguments_give_secrets_away_too() {
-        let at = |line: &str| in_arguments(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        assert_eq!(at("--port 3000 --token abc123x"), Some(3));
-        assert_eq!(at("--api-key=abc123x"), Some(0));
-        assert_eq!(at("worker postgres://a:b@c/d"), Some(1));
+        let at = |line: &str| in_arguments(&split(line)).into_iter().next();
+        for (line, secret) in [
+            ("--port 3000 --token abc123x", "abc123x"),
+            ("--api-key=abc123x", "abc123x"),
+            ("worker postgres://a:b@c/d", "postgres://a:b@c/d"),
+            ("DB_PASSWORD=hunter2 node app.js", "hunter2"),
+            ("env API_TOKEN=hunter2 node app.js", "hunter2"),
+            ("sh -c 'SECRET=hunter2 node app.js'", "hunter2 node app.js"),
+            ("-H 'Authorization: Bearer abcdefgh'", "Authorization: Bearer abcdefgh"),
+        ] {
+            assert_eq!(at(line).as_deref(), Some(secret), "{line}");
+        }
         for line in [
             "--port 3000",
             "--token-file ./token",
             "--token ./token",
+            "--private-key=/run/secrets/key.pem",
             "--auth true",
             "--secret --verbose",
+            "NODE_ENV=production node app.js",
             "start",
         ] {
             assert_eq!(at(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn ordinary_words_are_taken_out_of_what_a_file_prints_and_not_of_what_we_write() {
+        let mut masks = Masks::default();
+        masks.extend(["secret", "hunter2", "correct horse battery"].map(str::to_owned));
+        let text = "the secret is hunter2, correct horse battery";
+        assert_eq!(masks.apply(text), "the ******** is ********, ********");
+        assert_eq!(masks.apply_to_ours(text), "the secret is ********, ********");
+        assert!(masks.are_in("hunter2") && masks.are_in("--x=correct horse battery"));
+        assert!(!masks.are_in("secret") && !masks.are_in("my-hunter2-app"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::map::Count;
 use crate::normalise::{self, Normal};
 use crate::read::Source;
+use crate::report::{Entry, Verdict};
 use crate::{is_container, options, recorded};
 
 /// An entry of a file.
@@ -58,9 +59,14 @@ pub(crate) fn find(source: &Source) -> Result<Found, String> {
         let is_section = |key: &&String| options::SECTIONS.iter().any(|(section, _)| section == key);
         found.sections = object.keys().filter(is_section).cloned().collect();
     }
+    let deploys = deploys(value);
     for (index, item) in items.iter().enumerate() {
         let entry = match item {
-            Value::Object(map) => Ok(normalise::entry(&without_sections(map, items.len() == 1))),
+            Value::Object(map) => {
+                let mut normal = normalise::entry(&without_sections(map, items.len() == 1));
+                lay_under(&deploys, &mut normal);
+                Ok(normal)
+            }
             _ => Err("must be an object with a script".to_owned()),
         };
         let same: Vec<(u32, &Value)> = std::iter::once((source.variants[0].0, *item))
@@ -70,6 +76,31 @@ pub(crate) fn find(source: &Source) -> Result<Found, String> {
         found.apps.push(App { number: index + 1, entry, count, uneven: uneven(&same), recorded: false });
     }
     Ok(found)
+}
+
+/// The variables of `deploy`, by environment.
+fn deploys(value: &Value) -> BTreeMap<&str, &Map<String, Value>> {
+    let sections = value.get("deploy").and_then(Value::as_object).into_iter().flatten();
+    let variables = sections.filter_map(|(name, section)| {
+        Some((name.as_str(), section.get("env")?.as_object().filter(|variables| !variables.is_empty())?))
+    });
+    variables.collect()
+}
+
+/// With `--env name` PM2 gives every app the variables of `deploy.name`, over its `env`
+/// and under its own `env_name`.
+fn lay_under(deploys: &BTreeMap<&str, &Map<String, Value>>, normal: &mut Normal) {
+    for (name, variables) in deploys {
+        let profile = normal.profiles.entry((*name).to_owned()).or_default();
+        let own = std::mem::replace(profile, (*variables).clone());
+        profile.extend(own);
+        normal.entries.push(Entry {
+            option: format!("deploy.{name}.env"),
+            verdict: Verdict::Mapped,
+            field: Some(format!("spec.envProfiles.{name}")),
+            note: format!("over env and under env_{name}, as PM2 has it with --env {name}"),
+        });
+    }
 }
 
 /// An app that is the whole file may have sections beside its options.

@@ -93,7 +93,7 @@ fn ecosystem_files_of_many_shapes_become_what_is_written_down() {
     for (name, file) in fixtures {
         let import = import(&file);
         compare(&tests().join(format!("golden/{name}.yaml")), &manifests(&import));
-        compare(&tests().join(format!("golden/{name}.report.txt")), &import.report.text());
+        compare(&tests().join(format!("golden/{name}.report.txt")), &import.shown().text());
     }
 }
 

@@ -72,7 +72,7 @@ fn options() -> BoxedStrategy<(String, Value)> {
         Just(json!("nonsense")),
     ];
     let mut rows = vec![
-        row("name", text("[ -~]{1,80}")),
+        row("name", prop_oneof![text("[ -~]{1,80}"), text("api|web worker|Default")].boxed()),
         row("cwd", paths.clone().boxed()),
         row("args", args.clone().boxed()),
         row("node_args", args.boxed()),
@@ -142,11 +142,40 @@ fn entry() -> BoxedStrategy<Value> {
         Just(json!("npm")),
         Just(json!("npm run start"))
     ];
-    (script, prop::collection::vec(options(), 0..14))
-        .prop_map(|(script, options)| {
+    let job = prop::bool::weighted(0.1);
+    (script, prop::collection::vec(options(), 0..14), job)
+        .prop_map(|(script, options, job)| {
             let mut entry: Map<String, Value> = options.into_iter().collect();
             entry.insert("script".to_owned(), script);
+            if job {
+                // One that has what a job must not have.
+                entry.insert("autorestart".to_owned(), json!(false));
+                entry.insert("cron_restart".to_owned(), json!("*/5 * * * *"));
+                entry.insert("env_staging".to_owned(), json!({"PORT": 4000}));
+                entry
+                    .entry("name")
+                    .or_insert_with(|| json!("a-job-with-a-name-that-is-longer-than-any-run-can-be"));
+            }
             Value::Object(entry)
+        })
+        .boxed()
+}
+
+/// A process as PM2 records it: options and variables side by side.
+fn record() -> BoxedStrategy<Value> {
+    let status = prop_oneof![Just("online"), Just("stopped"), Just("errored"), Just("waiting restart")];
+    (entry(), "api|web worker|[ -~]{1,70}", status, 0..5_i64)
+        .prop_map(|(entry, name, status, id)| {
+            let mut record = entry.as_object().cloned().unwrap_or_default();
+            let script = record.remove("script").unwrap_or_default();
+            let script = script.as_str().unwrap_or_default().trim_start_matches("./").to_owned();
+            record.retain(|key, _| !["cwd", "killTimeout", "interpreter"].contains(&key.as_str()));
+            record.insert("name".to_owned(), json!(name));
+            record.insert("status".to_owned(), json!(status));
+            record.insert("pm_id".to_owned(), json!(id));
+            record.insert("pm_cwd".to_owned(), json!("/srv/app"));
+            record.insert("pm_exec_path".to_owned(), json!(format!("/srv/app/{script}")));
+            Value::Object(record)
         })
         .boxed()
 }
@@ -161,6 +190,17 @@ fn source(apps: &[Value]) -> Source {
         variables: BTreeSet::new(),
         env: BTreeMap::new(),
     }
+}
+
+/// Imports what PM2 has recorded.
+fn import_records(records: &[Value]) -> Import {
+    let mut import = Import::default();
+    let recorded = Source { variants: vec![(4, json!(records))], folder: None, ..source(&[]) };
+    import.add(
+        &recorded,
+        Wishes { image: Some("registry.example/app:1"), workdir: "/app", ..Wishes::default() },
+    );
+    import
 }
 
 fn import(apps: &[Value]) -> Import {
@@ -197,8 +237,34 @@ proptest! {
     }
 
     #[test]
+    fn what_pm2_has_recorded_the_operator_takes(records in prop::collection::vec(record(), 1..6)) {
+        let import = import_records(&records);
+        for option in import.report.files[0].apps.iter().flat_map(|app| &app.options) {
+            let refused = option.verdict == nodeapp_ecosystem::report::Verdict::Refused;
+            prop_assert!(!refused || may_be_refused(&option.note), "{:?}\n{:?}", records, option);
+        }
+    }
+
+    #[test]
     fn no_value_makes_an_import_panic(keys in prop::collection::btree_map("[a-z_]{1,20}", text("[ -~]{0,20}"), 0..10)) {
         import(&[json!(keys)]);
+    }
+}
+
+#[test]
+fn what_is_beyond_the_bounds_of_the_api_is_refused_here_and_not_there() {
+    let many: BTreeMap<String, i32> = (0..600).map(|number| (format!("V{number}"), number)).collect();
+    for (option, value, said) in [
+        ("env", json!(many), "spec.env: 600 items; the API takes at most 512"),
+        ("args", json!(vec!["a"; 300]), "spec.args: 300 items"),
+        ("script", json!(format!("node {}", "a".repeat(5000))), "spec.script: 5005 letters"),
+        ("args", json!(["a".repeat(40_000)]), "spec.args[0]: 40000 letters"),
+    ] {
+        let mut entry = json!({"name": "a", "script": "a.js"});
+        entry[option] = value;
+        let import = import(&[entry]);
+        assert!(import.apps.is_empty() && import.report.has_failures(), "{option}");
+        assert!(import.report.text().contains(said), "{option}: {}", import.report.text());
     }
 }
 
@@ -208,9 +274,17 @@ fn a_sample_of_generated_entries_becomes_what_is_written_down() {
     let mut runner = TestRunner::deterministic();
     let entries: Vec<Value> =
         (0..120).map(|_| entry().new_tree(&mut runner).expect("it generates").current()).collect();
+    let records: Vec<Value> =
+        (0..60).map(|_| record().new_tree(&mut runner).expect("it generates").current()).collect();
     let import = import(&entries);
-    assert!(import.apps.len() > 100, "{}", import.apps.len());
-    let text = stream(&import.apps);
+    let recorded = import_records(&records);
+    assert!(
+        import.apps.len() > 100 && recorded.apps.len() > 20,
+        "{}, {}",
+        import.apps.len(),
+        recorded.apps.len()
+    );
+    let text = stream(&import.apps) + &stream(&recorded.apps);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/generated.yaml");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &text).unwrap();

@@ -88,12 +88,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     for file in &args.files {
         match source(file, args, &env) {
             Ok(source) => {
-                console.extend(source.console.clone());
                 import.add(&source, wishes);
+                console.extend(source.console);
             }
             Err(failure) => {
                 console.extend(failure.console);
-                import.add_failure(&file.display().to_string(), failure.message);
+                import.add_failure(&file.display().to_string(), &failure.message);
             }
         }
     }
@@ -141,15 +141,14 @@ fn write_report(import: &Import, args: &Args) -> Result<(), String> {
     let by_name = args.report.as_ref().is_some_and(|file| file.extension().is_some_and(|it| it == "json"));
     let form = args.report_format.unwrap_or(if by_name { Form::Json } else { Form::Text });
     let mut text = match form {
-        Form::Json => import.report.json(),
-        Form::Text => import.report.text(),
+        Form::Json => import.shown().json(),
+        Form::Text => import.shown().text(),
     };
     if form == Form::Text && args.image.is_none() && !import.apps.is_empty() {
         text += "\nNo image is given, so the API server will refuse the manifests: image is \"";
         text += NO_IMAGE;
         text += "\".\nBuild one (`kubectl nodeapp init` writes a Dockerfile) and import with --image.\n";
     }
-    let text = import.masks.apply(&text);
     if let Some(file) = &args.report {
         // A report is made anew each time.
         return files::write(file, &text, true);

@@ -50,6 +50,8 @@ struct Project {
     locked: bool,
     script: String,
     builds: bool,
+    /// A file with the registry's credentials, which the install needs and the image must not have.
+    npmrc: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -61,11 +63,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let package: Value =
         serde_json::from_str(&text).map_err(|error| format!("package.json is no JSON: {error}"))?;
     let project = project(folder, &package, args.node.as_deref());
+    let (manifest, whole) = manifest(folder, &project, &args.image)?;
     let written = [
         ("Dockerfile", dockerfile(&project)),
         (".dockerignore", dockerignore()),
-        ("nodeapp.yaml", manifest(folder, &project, &args.image)?),
-        (".github/workflows/nodeapp.yaml", workflow(&args.image)),
+        ("nodeapp.yaml", manifest),
+        (".github/workflows/nodeapp.yaml", workflow(&project, &args.image)),
     ];
     let mut kept = 0;
     for (name, text) in &written {
@@ -77,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             }
         }
     }
-    Ok(if kept > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if kept > 0 || !whole { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn project(folder: &Path, package: &Value, node: Option<&str>) -> Project {
@@ -110,6 +113,7 @@ fn project(folder: &Path, package: &Value, node: Option<&str>) -> Project {
         locked: locked.is_some(),
         script,
         builds: text("/scripts/build").is_some(),
+        npmrc: has(".npmrc"),
     }
 }
 
@@ -141,15 +145,16 @@ fn dockerfile(project: &Project) -> String {
         (_, true) => ("npm ci".to_owned(), "npm prune --omit=dev".to_owned()),
         (_, false) => ("npm install".to_owned(), "npm prune --omit=dev".to_owned()),
     };
+    let with = if project.npmrc { "--mount=type=secret,id=npmrc,target=/app/.npmrc " } else { "" };
     let build = if project.builds { format!("RUN {} run build\n", project.manager) } else { String::new() };
     format!(
         "# Builds the app and leaves the tools behind. The runner of the NodeApp starts it, so there is no CMD.\n\
          FROM node:{node}-slim AS build\n\
          WORKDIR /app\n\
          COPY . .\n\
-         RUN {install}\n\
+         RUN {with}{install}\n\
          {build}\
-         RUN {prune}\n\
+         RUN {with}{prune}\n\
          \n\
          FROM node:{node}-slim\n\
          ENV NODE_ENV=production\n\
@@ -162,19 +167,26 @@ fn dockerfile(project: &Project) -> String {
 
 fn dockerignore() -> String {
     let lines = [
-        "# Built or installed inside, secret, or of no use in an image.",
-        "node_modules",
+        "# Built or installed inside, secret, or of no use in an image. Files of PM2 often hold secrets, and are of no use",
+        "# there either.",
+        "**/node_modules",
         "npm-debug.log*",
         ".git",
         ".github",
-        ".env",
-        ".env.*",
-        "*.pem",
+        "**/.env",
+        "**/.env.*",
+        "**/.npmrc",
+        "**/*.pem",
+        "**/*.key",
+        "**/*.p12",
+        "ecosystem.*",
+        "process.json",
+        "process.yml",
+        ".pm2",
+        "dump.pm2",
         "coverage",
         "logs",
         "*.log",
-        ".pm2",
-        "dump.pm2",
         "Dockerfile",
         ".dockerignore",
         "nodeapp.yaml",
@@ -182,15 +194,17 @@ fn dockerignore() -> String {
     lines.join("\n") + "\n"
 }
 
-/// The apps of the ecosystem file if there is one, else one for the package.
-fn manifest(folder: &Path, project: &Project, image: &str) -> Result<String, String> {
+/// The apps of the ecosystem file if there is one, else one for the package; and
+/// whether all of them are there.
+fn manifest(folder: &Path, project: &Project, image: &str) -> Result<(String, bool), String> {
     let image = format!("{image}:latest");
     let Some(file) = ECOSYSTEM.into_iter().map(|name| folder.join(name)).find(|file| file.exists()) else {
-        return Ok(format!(
+        let text = format!(
             "apiVersion: nodeapp.dev/v1alpha1\nkind: NodeApp\nmetadata:\n  name: {}\nspec:\n  image: {image}\n  script: {}\n  \
              instances: 2\n  # Given to the app as PORT; take it out for a worker.\n  port: 3000\n",
             project.name, project.script
-        ));
+        );
+        return Ok((text, true));
     };
     let env = BTreeMap::new();
     let reading =
@@ -199,14 +213,15 @@ fn manifest(folder: &Path, project: &Project, image: &str) -> Result<String, Str
     let source = source.map_err(|failure| format!("{}: {}", file.display(), failure.message))?;
     let mut import = Import::default();
     import.add(&source, Wishes { image: Some(&image), workdir: "/app", ..Wishes::default() });
-    eprint!("{}", import.masks.apply(&import.report.text()));
+    eprint!("{}", import.shown().text());
     if import.apps.is_empty() {
         return Err(format!("{}: no app could be imported", file.display()));
     }
-    Ok(stream(&import.apps))
+    Ok((stream(&import.apps), !import.report.has_failures()))
 }
 
-fn workflow(image: &str) -> String {
+fn workflow(project: &Project, image: &str) -> String {
+    let with = if project.npmrc { " --secret id=npmrc,src=.npmrc" } else { "" };
     format!(
         "# Builds an image for each commit on main and lets the NodeApp roll to it. Needs the secret KUBECONFIG, and\n\
          # rights to push to the registry.\n\
@@ -214,7 +229,7 @@ fn workflow(image: &str) -> String {
          on:\n  push:\n    branches: [main]\n\
          jobs:\n  deploy:\n    runs-on: ubuntu-latest\n    permissions: {{contents: read, packages: write}}\n    steps:\n      \
          - uses: actions/checkout@v4\n      \
-         - name: Build and push\n        run: |\n          docker build -t {image}:${{{{ github.sha }}}} .\n          docker push {image}:${{{{ github.sha }}}}\n      \
+         - name: Build and push\n        run: |\n          docker build{with} -t {image}:${{{{ github.sha }}}} .\n          docker push {image}:${{{{ github.sha }}}}\n      \
          - name: Roll out\n        env:\n          KUBECONFIG_CONTENT: ${{{{ secrets.KUBECONFIG }}}}\n        run: |\n          \
          umask 077 && printf '%s' \"$KUBECONFIG_CONTENT\" > kubeconfig && export KUBECONFIG=$PWD/kubeconfig\n          \
          sed -i 's|image: {image}:.*|image: {image}:${{{{ github.sha }}}}|' nodeapp.yaml\n          \
@@ -257,6 +272,7 @@ mod tests {
             locked: true,
             script: "dist/main.js".into(),
             builds: true,
+            npmrc: false,
         };
         assert_eq!(found, expected);
         let file = dockerfile(&found);
@@ -271,8 +287,25 @@ mod tests {
     }
 
     #[test]
+    fn the_registrys_credentials_are_there_for_the_install_and_not_in_the_image() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".npmrc"), "//registry.example/:_authToken=x").unwrap();
+        let found = project(folder.path(), &json!({}), None);
+        let mounted =
+            dockerfile(&found).matches("RUN --mount=type=secret,id=npmrc,target=/app/.npmrc npm").count();
+        assert_eq!(mounted, 2, "{}", dockerfile(&found));
+        assert!(workflow(&found, "a").contains("docker build --secret id=npmrc,src=.npmrc -t a:"));
+        let ignored = dockerignore();
+        for line in
+            ["**/.npmrc", "ecosystem.*", "process.json", "process.yml", "**/*.key", "**/*.p12", "**/.env"]
+        {
+            assert!(ignored.lines().any(|it| it == line), "{line} is not in\n{ignored}");
+        }
+    }
+
+    #[test]
     fn the_ci_job_is_yaml_and_its_expressions_are_whole() {
-        let text = workflow("registry.example/shop");
+        let text = workflow(&Project::default(), "registry.example/shop");
         let job: Value = serde_saphyr::from_str(&text).unwrap();
         let steps = job["jobs"]["deploy"]["steps"].as_array().unwrap();
         assert_eq!(steps.len(), 3);

@@ -73,14 +73,26 @@ struct Host {
     fence: Fence,
     file: PathBuf,
     console: RefCell<Vec<String>>,
+    /// Room that the console has left.
+    room: Cell<usize>,
     asked: RefCell<BTreeSet<String>>,
     variables: RefCell<BTreeSet<String>>,
     late: Cell<bool>,
     time_limit: Duration,
 }
 
-/// Lines of a console that are kept: a loop that prints is no reason to fill the memory.
-const CONSOLE_LINES: usize = 1000;
+/// What is kept of a console, in bytes, and of one line of it. It lies outside of the
+/// engine's memory, and a loop that prints is no reason to fill ours.
+const CONSOLE: usize = 64 << 10;
+const CONSOLE_LINE: usize = 4 << 10;
+/// The most questions about the machine that are noted, and the most bytes of one.
+const QUESTIONS: usize = 100;
+const QUESTION: usize = 300;
+/// How much longer than its limit an evaluation is waited for: the engine looks at the
+/// clock between the steps of a program, and some single steps never end.
+const GRACE: Duration = Duration::from_secs(1);
+/// Stack of the thread that evaluates: the engine's share, and our own calls around it.
+const THREAD_STACK: usize = 4 << 20;
 
 /// How a file is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +108,36 @@ pub enum Form {
 /// # Errors
 /// When the file throws, takes too long or too much, or exports nothing that can be written down.
 pub fn evaluate(fence: &Fence, file: &Path, form: Form, machine: &Machine<'_>) -> Result<Evaluated, Trouble> {
+    let (fence, file, limit) = (fence.clone(), file.to_owned(), machine.time_limit);
+    let (cpus, env, profile) = (machine.cpus, machine.env.clone(), machine.profile.map(str::to_owned));
+    let (send, receive) = std::sync::mpsc::channel();
+    let work = move || {
+        let machine = Machine { cpus, env: &env, profile: profile.as_deref(), time_limit: limit };
+        // Nobody listens any more where it was too late.
+        let _ = send.send(evaluate_here(&fence, &file, form, &machine));
+    };
+    let fail = |message: String| Trouble { place: None, message, console: Vec::new() };
+    let thread =
+        std::thread::Builder::new().name("evaluation".to_owned()).stack_size(THREAD_STACK).spawn(work);
+    thread.map_err(|error| fail(format!("there is no thread for the JavaScript engine: {error}")))?;
+    // A thread cannot be ended: one that hangs goes with the process, and has but the engine's memory.
+    receive.recv_timeout(limit + GRACE).unwrap_or_else(|_| Err(fail(too_late(limit))))
+}
+
+fn too_late(limit: Duration) -> String {
+    format!(
+        "takes longer than {} s; a configuration should not wait or loop (--use-node runs it in your Node.js, without \
+         limits)",
+        limit.as_secs_f32()
+    )
+}
+
+fn evaluate_here(
+    fence: &Fence,
+    file: &Path,
+    form: Form,
+    machine: &Machine<'_>,
+) -> Result<Evaluated, Trouble> {
     let fail = |message: String| Trouble { place: None, message, console: Vec::new() };
     let file = fence.inside(file).map_err(fail)?;
     let source = fence.read(&file).map_err(fail)?;
@@ -103,6 +145,7 @@ pub fn evaluate(fence: &Fence, file: &Path, form: Form, machine: &Machine<'_>) -
         fence: fence.clone(),
         file: file.clone(),
         console: RefCell::default(),
+        room: Cell::new(CONSOLE),
         asked: RefCell::default(),
         variables: RefCell::default(),
         late: Cell::new(false),
@@ -251,19 +294,9 @@ fn functions<'js>(ctx: &Ctx<'js>, host: &Rc<Host>) -> rquickjs::Result<Object<'j
     let it = host.clone();
     functions.set("log", Function::new(ctx.clone(), move |line: String| it.log(line))?)?;
     let it = host.clone();
-    functions.set(
-        "touch",
-        Function::new(ctx.clone(), move |what: String| {
-            it.asked.borrow_mut().insert(what);
-        })?,
-    )?;
+    functions.set("touch", Function::new(ctx.clone(), move |what: String| note(&it.asked, what))?)?;
     let it = host.clone();
-    functions.set(
-        "variable",
-        Function::new(ctx.clone(), move |name: String| {
-            it.variables.borrow_mut().insert(name);
-        })?,
-    )?;
+    functions.set("variable", Function::new(ctx.clone(), move |name: String| note(&it.variables, name))?)?;
     Ok(functions)
 }
 
@@ -292,19 +325,39 @@ fn common<'js>(ctx: &Ctx<'js>, host: &Host, path: &str) -> rquickjs::Result<Func
     compiled(ctx, &host.fence.short(file), &wrapped)
 }
 
+/// Notes a question that a file has asked.
+fn note(questions: &RefCell<BTreeSet<String>>, mut question: String) {
+    let mut questions = questions.borrow_mut();
+    shorten(&mut question, QUESTION);
+    if questions.len() < QUESTIONS {
+        questions.insert(question);
+    }
+}
+
+/// Cuts a text after so many bytes, and gives back the memory of the rest.
+fn shorten(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+}
+
 impl Host {
     fn stat(&self, path: &str) -> Option<&'static str> {
         let path = Path::new(path);
         if !path.starts_with(self.fence.root()) {
-            self.asked.borrow_mut().insert(format!("whether {} exists", path.display()));
+            note(&self.asked, format!("whether {} exists", path.display()));
         }
         self.fence.kind(path)
     }
 
-    fn log(&self, line: String) {
-        let mut lines = self.console.borrow_mut();
-        if lines.len() < CONSOLE_LINES {
-            lines.push(line);
+    fn log(&self, mut line: String) {
+        shorten(&mut line, CONSOLE_LINE);
+        // Empty lines take room, too.
+        if let Some(room) = self.room.get().checked_sub(line.len() + 16) {
+            self.room.set(room);
+            self.console.borrow_mut().push(line);
         }
     }
 
@@ -329,11 +382,7 @@ impl Host {
             CaughtError::Error(error) => (error.to_string(), String::new()),
         };
         let message = if self.late.get() {
-            format!(
-                "takes longer than {} s; a configuration should not wait or loop (--use-node runs it in your Node.js, \
-                 without limits)",
-                self.time_limit.as_secs_f32()
-            )
+            too_late(self.time_limit)
         } else if message.contains("out of memory") {
             format!("takes more than {} MB of memory", MEMORY_LIMIT >> 20)
         } else {

@@ -6,6 +6,18 @@ use super::*;
 
 /// Evaluates the first of some files.
 fn run_with(files: &[(&str, &str)], cpus: u32, env: &[(&str, &str)]) -> Result<Evaluated, Trouble> {
+    run_within(PATIENCE, files, cpus, env)
+}
+
+/// What a file never takes that is not meant to take too long, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn run_within(
+    time_limit: Duration,
+    files: &[(&str, &str)],
+    cpus: u32,
+    env: &[(&str, &str)],
+) -> Result<Evaluated, Trouble> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
@@ -14,7 +26,7 @@ fn run_with(files: &[(&str, &str)], cpus: u32, env: &[(&str, &str)]) -> Result<E
     }
     let fence = Fence::around(folder.path()).unwrap();
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let machine = Machine { cpus, env: &env, profile: None, time_limit: Duration::from_millis(500) };
+    let machine = Machine { cpus, env: &env, profile: None, time_limit };
     let form = if resolve::has_ending(files[0].0, "json") { Form::Expression } else { Form::Module };
     evaluate(&fence, &folder.path().join(files[0].0), form, &machine)
 }
@@ -203,7 +215,7 @@ fn links_are_followed_before_it_is_asked_where_they_lead() {
     fs::write(inner.join("b.config.js"), "require('fs').readFileSync('loop.js')").unwrap();
     let fence = Fence::around(&inner).unwrap();
     let env = BTreeMap::new();
-    let machine = Machine { cpus: 1, env: &env, profile: None, time_limit: Duration::from_millis(500) };
+    let machine = Machine { cpus: 1, env: &env, profile: None, time_limit: PATIENCE };
     let trouble = |name| evaluate(&fence, &inner.join(name), Form::Module, &machine).unwrap_err().message;
     assert!(trouble("a.config.js").contains("lies outside"));
     assert!(trouble("b.config.js").contains("circle"), "{}", trouble("b.config.js"));
@@ -211,9 +223,15 @@ fn links_are_followed_before_it_is_asked_where_they_lead() {
 
 #[test]
 fn a_file_that_never_ends_or_takes_all_memory_is_stopped() {
-    assert!(trouble("for (;;) {}").1.contains("takes longer than 0.5 s"));
-    assert!(trouble("try { for (;;) {} } catch {} finally { for (;;) {} }").1.contains("takes longer"));
-    assert!(trouble("/(a+)+$/.test('a'.repeat(40) + 'b')").1.contains("takes longer"));
+    for endless in [
+        "for (;;) {}",
+        "try { for (;;) {} } catch {} finally { for (;;) {} }",
+        "/(a+)+$/.test('a'.repeat(40) + 'b')",
+    ] {
+        let limit = Duration::from_millis(500);
+        let trouble = run_within(limit, &[("ecosystem.config.js", endless)], 4, &[]).unwrap_err();
+        assert!(trouble.message.contains("takes longer than 0.5 s"), "{endless}: {}", trouble.message);
+    }
     assert!(
         trouble("const all = []; for (;;) all.push('x'.repeat(1e6) + all.length)")
             .1
@@ -223,6 +241,21 @@ fn a_file_that_never_ends_or_takes_all_memory_is_stopped() {
     assert!(message.contains("call stack"), "{message}");
     let module = run(&[("e.mjs", "await new Promise(() => {}); export default []")]).unwrap_err();
     assert!(module.message.contains("never comes"), "{module:?}");
+}
+
+#[test]
+fn what_is_kept_outside_of_the_engine_has_limits_of_its_own() {
+    let loops = "const s = 'x'.repeat(1e5); const fs = require('fs');
+        for (let i = 0; i < 300; i++) { console.log(s); fs.existsSync('/x' + s + i); fs.existsSync('/y' + i); process.env['V' + i]; }
+        for (let i = 0; i < 1e4; i++) console.log('');
+        module.exports = []";
+    let got = run(&[("ecosystem.config.js", loops)]).unwrap();
+    let bytes: usize = got.console.iter().map(String::len).sum();
+    assert!(bytes <= CONSOLE && got.console.len() <= CONSOLE / 16, "{bytes} in {}", got.console.len());
+    assert!(got.console.iter().all(|line| line.len() <= CONSOLE_LINE + 4), "{}", got.console[0].len());
+    for kept in [&got.asked, &got.variables] {
+        assert!(kept.len() == QUESTIONS && kept.iter().all(|it| it.len() <= QUESTION + 4), "{}", kept.len());
+    }
 }
 
 #[test]

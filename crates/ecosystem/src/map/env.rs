@@ -159,6 +159,10 @@ impl Work<'_> {
             .map(|(name, variables)| (name.clone(), self.variables(&format!("env_{name}"), variables)))
             .collect();
         self.port(&mut base, &mut profiles);
+        // All of them first: a secret of one list may stand in another under any name.
+        for (name, value) in profiles.values().chain([&base]).flatten() {
+            self.masks.extend(secrets::hidden(name, value));
+        }
         if !base.is_empty() {
             let list = self.list_of(&base, "env", &format!("{}-env", self.name));
             self.set("env", list);
@@ -308,16 +312,16 @@ impl Work<'_> {
     fn list_of(&mut self, variables: &Variables, option: &str, secret: &str) -> Vec<Value> {
         // What the operator would warn about is kept out, too.
         let is_secret = |name: &str, value: &str| {
-            secrets::is_secret(name, value) || (is_credential(name) && !value.is_empty())
+            secrets::is_secret(name, value)
+                || (is_credential(name) && !value.is_empty())
+                || self.masks.are_in(value)
         };
         let keys: Vec<String> = variables
             .iter()
             .filter(|(name, value)| is_secret(name, value))
             .map(|(name, _)| name.clone())
             .collect();
-        for key in &keys {
-            self.masks.add(&variables[key]);
-        }
+        self.masks.extend(keys.iter().map(|key| variables[key].clone()));
         let list = variables.iter().map(|(name, value)| {
             if keys.contains(name) {
                 json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}})

@@ -104,7 +104,7 @@ impl Work<'_> {
 
     fn script(&mut self, script: &str) {
         if script.contains(char::is_whitespace) {
-            if secrets::in_arguments(&crate::normalise::split(script)).is_some() {
+            if self.tells(&crate::normalise::split(script)) {
                 self.refuse_secret("script");
                 return;
             }
@@ -160,20 +160,19 @@ impl Work<'_> {
         }
     }
 
-    fn refuse_secret(&mut self, option: &str) {
-        self.say(
-            option,
-            Verdict::Refused,
-            "",
-            "holds what looks like a secret, which would be readable in the NodeApp and in `ps`; pass it by a variable of env, which becomes a reference to a Secret",
-        );
+    /// Whether arguments hold a secret, which is not shown from here on.
+    fn tells(&mut self, arguments: &[String]) -> bool {
+        let found = secrets::in_arguments(arguments);
+        let tells = !found.is_empty();
+        self.masks.extend(found);
+        tells
     }
 
     fn arguments(&mut self, script: &str, args: Vec<String>) {
         if args.is_empty() {
             return;
         }
-        if secrets::in_arguments(&args).is_some() {
+        if self.tells(&args) {
             self.refuse_secret("args");
             return;
         }
@@ -252,7 +251,7 @@ impl Work<'_> {
         if !args.is_empty() {
             if interpreter.as_deref() == Some("none") {
                 self.say("node_args", Verdict::IgnoredByPm2, "", "there is no interpreter to take them");
-            } else if secrets::in_arguments(&args).is_some() {
+            } else if self.tells(&args) {
                 self.refuse_secret("node_args");
             } else {
                 let inspects = args.iter().any(|arg| arg.starts_with("--inspect"));

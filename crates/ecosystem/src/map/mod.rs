@@ -1,5 +1,6 @@
 //! One entry of PM2 as one `NodeApp`.
 
+mod bounds;
 mod env;
 mod instances;
 mod launch;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::normalise::Normal;
 use crate::options;
 use crate::report::{AppReport, Entry, SecretPlan, Verdict};
-use crate::secrets::Masks;
+use crate::secrets::{self, Masks};
 use crate::{NO_IMAGE, names};
 
 pub use instances::Count;
@@ -37,6 +38,8 @@ pub struct Wishes<'a> {
 /// What is known of an entry beside itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin<'a> {
+    /// Its place in the file, from 1.
+    pub number: usize,
     /// Folder of the file, without links; none for a dump.
     pub folder: Option<&'a Path>,
     /// The number of instances.
@@ -51,6 +54,30 @@ pub(crate) struct Origin<'a> {
 pub const NAME_ANNOTATION: &str = "nodeapp.dev/pm2-name";
 /// Label with the namespace in PM2.
 pub const NAMESPACE_LABEL: &str = "nodeapp.dev/pm2-namespace";
+
+/// Fields whose texts are the file's own and stand in the manifest as they are, and
+/// the options that they come from.
+const SHOWN: [(&str, &str); 9] = [
+    ("script", "script"),
+    ("args", "args"),
+    ("nodeArgs", "node_args"),
+    ("cwd", "cwd"),
+    ("interpreter", "exec_interpreter"),
+    ("outFile", "out_file"),
+    ("errorFile", "error_file"),
+    ("logFile", "log_file"),
+    ("logDateFormat", "log_date_format"),
+];
+
+/// Every text in a value.
+fn texts_of<'v>(value: Option<&'v Value>, texts: &mut Vec<&'v str>) {
+    match value {
+        Some(Value::String(text)) => texts.push(text),
+        Some(Value::Array(items)) => items.iter().for_each(|item| texts_of(Some(item), texts)),
+        Some(Value::Object(map)) => map.values().for_each(|item| texts_of(Some(item), texts)),
+        _ => {}
+    }
+}
 
 /// The work on one entry.
 pub(crate) struct Work<'a> {
@@ -97,6 +124,7 @@ pub(crate) fn app(
     work.logs();
     work.rest();
     work.job();
+    let pm2_name = work.leaks(pm2_name);
     work.finish(pm2_name, &metadata)
 }
 
@@ -158,12 +186,12 @@ impl Work<'_> {
     }
 
     fn pm2_name(&self) -> String {
-        // PM2 takes a whole line up to its last dot.
-        let of_line = |line: &str| line.rfind('.').map_or(line, |dot| &line[..dot]).to_owned();
-        let of = |script: String| {
-            if script.contains(' ') { of_line(&script) } else { names::of_script(&script).to_owned() }
+        let script = || {
+            let script = self.text("script")?;
+            // Part of a line with a secret in it may be the secret.
+            let tells = !secrets::in_arguments(&crate::normalise::split(&script)).is_empty();
+            Some(if tells { self.number_in_file() } else { names::of_script(&script).to_owned() })
         };
-        let script = || self.text("script").map(of);
         let name = self
             .text("name")
             .filter(|name| !name.is_empty())
@@ -173,6 +201,10 @@ impl Work<'_> {
             (Some(true), Some(profile)) => format!("{name}-{profile}"),
             _ => name,
         }
+    }
+
+    fn number_in_file(&self) -> String {
+        format!("app number {}", self.origin.number)
     }
 
     fn metadata(&mut self, pm2_name: &str, taken: &dyn Fn(&str) -> bool) -> Value {
@@ -222,7 +254,16 @@ impl Work<'_> {
     fn rest(&mut self) {
         if self.flag("pmx") == Some(false) {
             self.set("pmx", false);
-            self.say_table("pmx", "spec.pmx");
+            if self.normal.written.contains_key("pmx") || self.origin.recorded {
+                self.say_table("pmx", "spec.pmx");
+            }
+        }
+        match self.flag("automation") {
+            Some(false) => self.say_table("automation", "spec.pmx"),
+            Some(true) if !self.origin.recorded => {
+                self.say("automation", Verdict::Mapped, "", "the default here too");
+            }
+            _ => {}
         }
         let plain = [
             "name_prefix",
@@ -236,7 +277,6 @@ impl Work<'_> {
             "force",
             "execute_command",
             "vizion",
-            "automation",
             "trace",
             "disable_trace",
             "v8",
@@ -265,6 +305,33 @@ impl Work<'_> {
                 self.say_table(name, "");
             }
         }
+    }
+
+    /// Refuses secrets that are known by another name and have come in by another
+    /// way, such as `args: [process.env.DB_PASSWORD]`; variables have become
+    /// references before. Returns the name that the app may be shown under.
+    fn leaks(&mut self, pm2_name: String) -> String {
+        for (field, option) in SHOWN {
+            let mut texts = Vec::new();
+            texts_of(self.spec.get(field), &mut texts);
+            if texts.iter().any(|text| self.masks.are_in(text)) {
+                self.refuse_secret(option);
+            }
+        }
+        if !self.masks.are_in(&pm2_name) {
+            return pm2_name;
+        }
+        self.refuse_secret("name");
+        self.number_in_file()
+    }
+
+    fn refuse_secret(&mut self, option: &str) {
+        self.say(
+            option,
+            Verdict::Refused,
+            "",
+            "holds what looks like a secret, which would be readable in the NodeApp and in `ps`; pass it by a variable of env, which becomes a reference to a Secret",
+        );
     }
 
     /// The object, if the operator itself would take it.
@@ -306,6 +373,9 @@ impl Work<'_> {
                 "",
                 "left out: the NodeApp of this version has no such field",
             );
+        }
+        for (path, problem) in bounds::problems(&written) {
+            self.say("the app as a whole", Verdict::Refused, "", format!("{path}: {problem}"));
         }
         let mut installed = app.clone();
         installed.metadata.uid = Some("0".to_owned());

@@ -7,6 +7,7 @@ module.exports = {
       ref: 'origin/main',
       repo: 'https://deploy:hunter2hunter2@git.example.com/acme/api.git',
       path: '/var/www/production',
+      env: { NODE_ENV: 'overridden', API: 'https://api.example.com', API_TOKEN: 'hunter2deploy' },
       'post-deploy': 'npm ci && pm2 reload ecosystem.config.js --env production',
     },
   },
