@@ -29,6 +29,7 @@ mod scale;
 mod schedules;
 mod stop;
 mod users;
+mod volumes;
 
 use std::sync::Arc;
 

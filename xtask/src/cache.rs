@@ -37,7 +37,7 @@ pub(crate) fn kube() -> Result<PathBuf> {
     from_source(
         "kube",
         version,
-        &["main.go", "go.mod", "go.sum"],
+        (CLUSTER, &["main.go", "go.mod", "go.sum"]),
         ".",
         &ldflags,
         "about 5 minutes the first time",
@@ -50,7 +50,7 @@ pub(crate) fn etcd() -> Result<PathBuf> {
     from_source(
         "etcd",
         ETCD.trim_start_matches('v'),
-        &files,
+        (CLUSTER, &files),
         "./etcd",
         "-s -w",
         "about a minute the first time",
@@ -59,7 +59,7 @@ pub(crate) fn etcd() -> Result<PathBuf> {
 
 /// The process that holds the namespaces of a pod; static.
 pub(crate) fn pause() -> Result<PathBuf> {
-    from_source("pause", "1", &["pause/main.go"], "./pause", "-s -w", "a few seconds")
+    from_source("pause", "1", (CLUSTER, &["pause/main.go"]), "./pause", "-s -w", "a few seconds")
 }
 
 /// The Helm program.
@@ -84,6 +84,13 @@ pub(crate) fn metrics_server() -> Result<PathBuf> {
     let flags = format!("-s -w -X k8s.io/component-base/version.gitVersion={METRICS_SERVER}");
     let package = "sigs.k8s.io/metrics-server/cmd/metrics-server";
     from_module("metrics-server", package, METRICS_SERVER, &flags, "about 3 minutes the first time")
+}
+
+/// What makes the cluster's volumes; static.
+pub(crate) fn local_volumes() -> Result<PathBuf> {
+    let files = ["main.go", "go.mod", "go.sum"];
+    let module = "hack/local-volumes";
+    from_source("local-volumes", "1", (module, &files), ".", "-s -w", "about a minute the first time")
 }
 
 /// The kind program, for machines with Docker.
@@ -120,16 +127,19 @@ pub(crate) fn bin_dir() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Builds a package of `hack/local-cluster`, keyed by the content of `files`.
+/// The Go module of the cluster's components.
+const CLUSTER: &str = "hack/local-cluster";
+
+/// Builds a package of one of our Go modules, keyed by the content of these files of it.
 fn from_source(
     name: &str,
     version: &str,
-    files: &[&str],
+    (module, files): (&str, &[&str]),
     package: &str,
     ldflags: &str,
     long: &str,
 ) -> Result<PathBuf> {
-    let module = paths::repo().join("hack/local-cluster");
+    let module = paths::repo().join(module);
     let contents = files
         .iter()
         .map(|file| {

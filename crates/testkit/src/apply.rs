@@ -107,6 +107,7 @@ fn resource(kind: &str) -> Result<ApiResource> {
         "ConfigMap" => ("", "v1", "configmaps"),
         "HorizontalPodAutoscaler" => ("autoscaling", "v2", "horizontalpodautoscalers"),
         "Secret" => ("", "v1", "secrets"),
+        "PersistentVolumeClaim" => ("", "v1", "persistentvolumeclaims"),
         "ResourceQuota" => ("", "v1", "resourcequotas"),
         "LimitRange" => ("", "v1", "limitranges"),
         "Event" => ("events.k8s.io", "v1", "events"),

@@ -1,10 +1,10 @@
-//! What runs in the cluster from its start: names for Services, figures for autoscalers, and the API server's right to
-//! use the kubelets.
+//! What runs in the cluster from its start: names for Services, figures for autoscalers, volumes for claims, and the
+//! API server's right to use the kubelets.
 
 use serde_json::{Value, json};
 
 use super::layout::{DNS_SERVICE, DOMAIN};
-use super::metrics_server;
+use super::{metrics_server, volumes};
 use crate::hash;
 use crate::image::SystemImages;
 
@@ -14,6 +14,7 @@ pub(crate) fn objects(nodes: u8, images: &SystemImages) -> String {
     if nodes > 0 {
         items.extend(dns(&images.coredns));
         items.extend(metrics_server::objects(&images.metrics_server));
+        items.extend(volumes::objects(&images.local_volumes));
     }
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
@@ -112,6 +113,7 @@ mod tests {
             pause: "localhost/pause:1".into(),
             coredns: "localhost/coredns:1".into(),
             metrics_server: "localhost/metrics-server:1".into(),
+            local_volumes: "localhost/local-volumes:1".into(),
         }
     }
 

@@ -18,6 +18,7 @@ mod privilege;
 mod process;
 mod ready;
 mod status;
+mod volumes;
 
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;

@@ -35,6 +35,13 @@ pub(crate) fn system(store: &Store) -> Result<SystemImages> {
             &cache::metrics_server()?,
             &[],
         )?,
+        local_volumes: one_program(
+            store,
+            "localhost/local-volumes",
+            "local-volumes",
+            &cache::local_volumes()?,
+            &[],
+        )?,
     })
 }
 

@@ -106,12 +106,13 @@ pub(crate) struct SystemImages {
     pub(crate) pause: String,
     pub(crate) coredns: String,
     pub(crate) metrics_server: String,
+    pub(crate) local_volumes: String,
 }
 
 impl SystemImages {
     /// All of them.
-    pub(crate) fn all(&self) -> [&str; 3] {
-        [&self.pause, &self.coredns, &self.metrics_server]
+    pub(crate) fn all(&self) -> [&str; 4] {
+        [&self.pause, &self.coredns, &self.metrics_server, &self.local_volumes]
     }
 }
 
