@@ -155,7 +155,8 @@ pub struct CronRestartStatus {
 pub struct RollbackByHand {
     /// The revision that is to run.
     pub to: String,
-    /// The revision that the spec asked for when the annotation was seen first.
+    /// The revision that the spec asked for when the annotation was seen first; empty once it has
+    /// asked for another one, with which the order is spent.
     pub from: String,
 }
 

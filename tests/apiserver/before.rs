@@ -30,7 +30,7 @@ async fn says(namespace: &Namespace, type_: &str, reason: &str) -> Result<String
 }
 
 /// The only job, once it has a pod.
-async fn job(namespace: &Namespace) -> Result<(Value, String)> {
+pub(crate) async fn job(namespace: &Namespace) -> Result<(Value, String)> {
     namespace
         .eventually("one job with a pod", SOON, async || {
             let jobs = namespace.list("Job").await?;
@@ -45,7 +45,7 @@ async fn job(namespace: &Namespace) -> Result<(Value, String)> {
 }
 
 /// Ends the pod of a job, as its kubelet would.
-async fn end(namespace: &Namespace, pod: &str, exit_code: i32) -> Result<()> {
+pub(crate) async fn end(namespace: &Namespace, pod: &str, exit_code: i32) -> Result<()> {
     let phase = if exit_code == 0 { "Succeeded" } else { "Failed" };
     let container = json!({
         "name": "before-rollout", "image": "a", "imageID": "a", "ready": false, "restartCount": 0,
@@ -179,6 +179,80 @@ fn an_annotation_brings_an_earlier_revision_back_until_the_spec_changes() {
             .eventually("a later change is not blocked", SOON, async || {
                 let (now, _) = args(&namespace).await?;
                 ensure!(now == "3", "{now}");
+                Ok(())
+            })
+            .await
+    });
+}
+
+#[test]
+fn a_change_that_comes_while_a_job_waits_replaces_the_job_and_nothing_is_said_to_be_missing() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&app("shop", &json!({"args": ["old"]}))).await?;
+        settled(&namespace, "shop").await?;
+        namespace.apply(&migrating("new", 2)).await?;
+        let (first, _) = job(&namespace).await?;
+        namespace.apply(&migrating("newer", 2)).await?;
+        // Its pod may have started a moment ago for all that is known, so it is waited for.
+        let told = says(&namespace, "Progressing", "BeforeRollout").await?;
+        ensure!(told.contains("waits for the end of the Job"), "{told}");
+        namespace
+            .eventually("the other job, once it is clear that the first has not started", SOON, async || {
+                let (now, _) = job(&namespace).await?;
+                ensure!(now["metadata"]["uid"] != first["metadata"]["uid"], "the first one");
+                Ok(())
+            })
+            .await?;
+        let events = namespace.list("Event").await?;
+        let blamed = events.iter().find(|event| event["reason"] == "Recreated");
+        ensure!(blamed.is_none(), "{blamed:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn instances_that_someone_deletes_while_a_failed_job_holds_a_rollout_up_come_back() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&app("shop", &json!({"args": ["old"]}))).await?;
+        settled(&namespace, "shop").await?;
+        namespace.apply(&migrating("new", 2)).await?;
+        let (_, pod) = job(&namespace).await?;
+        end(&namespace, &pod, 3).await?;
+        says(&namespace, "Degraded", "BeforeRolloutFailed").await?;
+        let deployment = namespace.get("Deployment", "shop").await?;
+        namespace.delete_object("Deployment", "shop").await?;
+        let back = async || {
+            let now = namespace.get("Deployment", "shop").await?;
+            ensure!(now["metadata"]["uid"] != deployment["metadata"]["uid"], "not deleted yet");
+            let now = args(&namespace).await?;
+            ensure!(now == ("old".to_owned(), json!(2)), "{now:?}");
+            Ok(())
+        };
+        namespace.eventually("the old instances are back", SOON, back).await?;
+        namespace.patch("Deployment", "shop", &json!({"spec": {"replicas": 0}})).await?;
+        namespace.eventually("and back again", SOON, back).await
+    });
+}
+
+#[test]
+fn an_app_that_was_a_job_waits_for_what_comes_before_its_first_rollout() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        let scheduled = json!({"port": null, "instances": 1, "autorestart": false, "cronRestart": "@daily"});
+        namespace.apply(&app("shop", &scheduled)).await?;
+        reported(&namespace, "shop", "True").await?;
+        namespace.apply(&migrating("new", 2)).await?;
+        says(&namespace, "Ready", "BeforeRollout").await?;
+        let app = reported(&namespace, "shop", "True").await?;
+        ensure!(app["status"]["revision"].is_null(), "{}", app["status"]);
+        let (_, pod) = job(&namespace).await?;
+        end(&namespace, &pod, 0).await?;
+        namespace
+            .eventually("two instances", SOON, async || {
+                let now = args(&namespace).await?;
+                ensure!(now == ("new".to_owned(), json!(2)), "{now:?}");
                 Ok(())
             })
             .await

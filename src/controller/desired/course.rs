@@ -3,14 +3,16 @@
 //! because someone asks for it. A plain function of what is observed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::ResourceExt;
 
 use super::job::{self, State};
-use super::revision::{Gate, Wanted, gate_of, template_of};
+use super::revision::{Gate, Wanted, gate_of, is_of_a_job, template_of};
 use crate::controller::names;
 use crate::controller::observe::Observed;
 use crate::controller::validate::{BeforeRollout, ValidatedApp};
@@ -28,6 +30,15 @@ pub struct Course {
     pub rollback: Option<RollbackByHand>,
     /// The revisions to choose from, where the one that is asked for is none of them.
     pub unknown: Option<Vec<String>>,
+}
+
+impl Course {
+    /// When to look again though nothing happens: another job may turn out not to have
+    /// started.
+    pub fn again(&self) -> Option<Duration> {
+        let waits = matches!(self.detour, Some(Detour::Before(Stage::Waits { .. })));
+        waits.then(|| SETTLES.unsigned_abs())
+    }
 }
 
 /// Why what the spec asks for does not run.
@@ -82,17 +93,17 @@ pub(super) fn choose(app: &ValidatedApp, wanted: &Wanted, observed: &Observed) -
     let rollback = asked_for(app, observed.rollback.as_ref(), wanted.name());
     let by_hand = rollback.as_ref().filter(|asked| asked.from == wanted.name() && asked.to != wanted.name());
     let mut unknown = None;
-    let earlier = match by_hand.map(|asked| (find(&asked.to, observed), asked)) {
-        Some((Some(revision), _)) => taken(revision, Detour::ByHand),
-        Some((None, _)) => {
-            unknown = Some(to_choose_from(observed));
+    let earlier = match by_hand.map(|asked| find(&asked.to, app, observed)) {
+        Some(Some(revision)) => taken(revision, Detour::ByHand),
+        Some(None) => {
+            unknown = Some(to_choose_from(app, observed));
             None
         }
         None => None,
     };
     let earlier = earlier.or_else(|| {
         let back = observed.history.back_from(wanted.name()).filter(|_| app.rollout.auto_rollback)?;
-        taken(find(back, observed)?, Detour::Failed)
+        taken(find(back, app, observed)?, Detour::Failed)
     });
     let chosen = |running: Option<String>, template, detour| Chosen {
         course: Course { running, detour, rollback: rollback.clone(), unknown: unknown.clone() },
@@ -108,55 +119,59 @@ pub(super) fn choose(app: &ValidatedApp, wanted: &Wanted, observed: &Observed) -
         return chosen(Some(wanted.name().to_owned()), wanted.template.clone(), None);
     };
     let (stage, job) = stage(app, before, wanted, &observed.jobs);
-    let (running, template) = kept(wanted, observed);
-    let no_pods = replicas(observed) == 0;
+    let (running, template) = kept(app, wanted, observed);
+    // Not what the Deployment has: someone may have deleted it, or scaled it to none.
+    let no_pods = observed.wanted_before == 0;
     Chosen { no_pods, job, ..chosen(running, template, Some(Detour::Before(stage))) }
 }
 
-/// What is asked for by hand: from the first look at it on, for as long as the spec
-/// asks for the same, so that one that is forgotten blocks no later change.
+/// What is asked for by hand: from the first look at it on, until the spec asks for
+/// something else. Then it is spent, so that one that is forgotten blocks no later
+/// change, the one back to what it led away from neither.
 fn asked_for(app: &ValidatedApp, known: Option<&RollbackByHand>, wanted: &str) -> Option<RollbackByHand> {
     let to = app.rollback_to.clone()?;
-    let known = known.filter(|known| known.to == to).cloned();
-    Some(known.unwrap_or_else(|| RollbackByHand { to, from: wanted.to_owned() }))
+    let from = match known.filter(|known| known.to == to) {
+        Some(known) if known.from != wanted => String::new(),
+        _ => wanted.to_owned(),
+    };
+    Some(RollbackByHand { to, from })
 }
 
-/// A revision that has run, or could have.
-fn find<'a>(name: &str, observed: &'a Observed) -> Option<&'a ControllerRevision> {
-    let revisions = observed.revisions.iter().map(AsRef::as_ref);
-    revisions
-        .filter(|revision| gate_of(revision) != Some(Gate::Closed))
-        .find(|known| known.name_any() == name)
+/// Whether a revision has run, or could have, in the form that the app has now: pods
+/// that serve and those of a job have templates that are none for each other.
+fn can_run(revision: &ControllerRevision, app: &ValidatedApp) -> bool {
+    gate_of(revision) != Some(Gate::Closed) && is_of_a_job(revision) == app.job().is_some()
+}
+
+fn find<'a>(name: &str, app: &ValidatedApp, observed: &'a Observed) -> Option<&'a ControllerRevision> {
+    let named = observed.revisions.iter().find(|known| known.name_any() == name)?;
+    Some(&**named).filter(|revision| can_run(revision, app))
 }
 
 fn taken(revision: &ControllerRevision, detour: Detour) -> Option<(String, PodTemplateSpec, Detour)> {
     Some((revision.name_any(), template_of(revision)?, detour))
 }
 
-fn to_choose_from(observed: &Observed) -> Vec<String> {
-    let mut revisions: Vec<_> =
-        observed.revisions.iter().filter(|revision| gate_of(revision) != Some(Gate::Closed)).collect();
+fn to_choose_from(app: &ValidatedApp, observed: &Observed) -> Vec<String> {
+    let mut revisions: Vec<_> = observed.revisions.iter().filter(|revision| can_run(revision, app)).collect();
     revisions.sort_by_key(|revision| std::cmp::Reverse(revision.revision));
     revisions.into_iter().map(|revision| revision.name_any()).collect()
 }
 
 /// What runs on meanwhile. Where nothing may run yet, the template that is wanted,
-/// for a Deployment without pods.
-fn kept(wanted: &Wanted, observed: &Observed) -> (Option<String>, PodTemplateSpec) {
-    let Some(running) = observed.running.clone() else { return (None, wanted.template.clone()) };
-    let revision = observed.revisions.iter().find(|revision| revision.name_any() == running);
-    let stored = revision.and_then(|revision| template_of(revision));
-    // Someone deleted the revision: what runs is kept as it is.
-    let live = || Some(observed.deployment.as_ref()?.spec.as_ref()?.template.clone());
-    match stored.or_else(live) {
-        Some(template) => (Some(running), template),
+/// for a Deployment without pods: also where it was a job until now.
+fn kept(app: &ValidatedApp, wanted: &Wanted, observed: &Observed) -> (Option<String>, PodTemplateSpec) {
+    let running = observed.running.clone();
+    let revision = observed.revisions.iter().find(|revision| Some(revision.name_any()) == running);
+    let template = match revision {
+        Some(revision) => template_of(revision).filter(|_| is_of_a_job(revision) == app.job().is_some()),
+        // Someone deleted the revision: what runs is kept as it is.
+        None => observed.deployment.as_ref().and_then(|live| Some(live.spec.as_ref()?.template.clone())),
+    };
+    match running.zip(template) {
+        Some((running, template)) => (Some(running), template),
         None => (None, wanted.template.clone()),
     }
-}
-
-fn replicas(observed: &Observed) -> i32 {
-    let spec = observed.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref());
-    spec.map_or(0, |spec| spec.replicas.unwrap_or(1))
 }
 
 /// How far the job is, and the job if it is to be started. Two never run at once.
@@ -192,12 +207,18 @@ fn may_run(job: &Job) -> bool {
     job.metadata.deletion_timestamp.is_some() || matches!(job::state(job), State::Active { .. })
 }
 
-/// The jobs that nobody needs any more: of another revision than the wanted one, or
-/// of another `before`. One that has started is left to end, since a migration that
-/// is cut in its middle is worse than one that is late.
+/// How long after a Job's start its status may still not tell that its pod runs: it
+/// is written a moment later, several changes at once.
+const SETTLES: SignedDuration = SignedDuration::from_secs(10);
+
+/// The jobs that are in the way of another: of another revision than the wanted one, or
+/// of another `before`. One that has started, or may have, is left to end, since a
+/// migration that is cut in its middle is worse than one that is late. One that has
+/// ended stays for its log until another is needed.
 pub(super) fn obsolete_jobs(app: &ValidatedApp, wanted: &Wanted, observed: &Observed) -> Vec<Arc<Job>> {
     let before = app.rollout.before.as_ref();
     let current = before.map(|before| names::before_job(&app.name, wanted.name(), &before.text));
+    let needs_one = wanted.gate == Some(Gate::Closed);
     let unrecorded = |job: &Job| {
         let revision =
             observed.revisions.iter().find(|known| Some(&*known.name_any()) == job::revision_of(job));
@@ -205,9 +226,9 @@ pub(super) fn obsolete_jobs(app: &ValidatedApp, wanted: &Wanted, observed: &Obse
     };
     let is_obsolete = |job: &&Arc<Job>| match job::state(job) {
         _ if job.metadata.deletion_timestamp.is_some() || Some(job.name_any()) == current => false,
-        State::Active { started } => !started,
-        State::Failed { .. } => true,
-        State::Succeeded => !unrecorded(job),
+        State::Active { started } => !started && job::is_older_than(job, SETTLES, observed.now),
+        State::Failed { .. } => needs_one,
+        State::Succeeded => needs_one && !unrecorded(job),
     };
     observed.jobs.iter().filter(is_obsolete).cloned().collect()
 }

@@ -1,9 +1,10 @@
 //! The job before a rollout: what the new revision's pods are, with another program
 //! and without what serves.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::deployment::seconds_rounded_up;
 use super::metadata;
@@ -149,6 +150,12 @@ pub(super) fn state(job: &batch::Job) -> State {
             some(status.ready) || some(status.terminating) || some(status.failed) || some(status.succeeded)
         }),
     }
+}
+
+/// Whether a job was begun longer ago than this.
+pub(super) fn is_older_than(job: &batch::Job, age: SignedDuration, now: Timestamp) -> bool {
+    let begun = job.status.as_ref().and_then(|status| status.start_time.as_ref());
+    begun.is_some_and(|Time(begun)| now.duration_since(*begun) > age)
 }
 
 /// The exit code out of Kubernetes' sentence, or all of the sentence.

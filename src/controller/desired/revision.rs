@@ -154,6 +154,11 @@ fn stored(revision: &ControllerRevision, source: &Value) -> Option<(Value, PodTe
     Some((data.into_owned(), template))
 }
 
+/// Whether the pods of a revision run to an end, as those of a job do.
+pub(super) fn is_of_a_job(revision: &ControllerRevision) -> bool {
+    cache::data(revision).is_some_and(|data| data[SPEC]["job"] == true)
+}
+
 pub(super) fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
     template_in(cache::data(revision)?.as_ref())
 }

@@ -13,10 +13,13 @@ use crate::crd::{NodeAppStatus, Reason};
 pub(super) fn hindrance(children: &Children<Applied>, failed: Option<&str>) -> Option<Hindrance> {
     let failed = failed.map(|reason| format!(". It failed so: {reason}")).unwrap_or_default();
     let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
+    let spec = children.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref());
     let meanwhile = match &children.course.running {
+        Some(_) if spec.is_some_and(|spec| spec.replicas == Some(0)) => "no instance runs".to_owned(),
         Some(running) => format!("{running} runs on"),
         None => "no instance runs yet".to_owned(),
     };
+    let held = if is_held(children) { "; nothing is replaced until rollout.paused is false" } else { "" };
     let running = children.course.running.as_deref().unwrap_or_default();
     Some(match children.course.detour.as_ref()? {
         Detour::Failed => Hindrance {
@@ -25,7 +28,8 @@ pub(super) fn hindrance(children: &Children<Applied>, failed: Option<&str>) -> O
                 Reason::RolledBack,
                 format!(
                     "the rollout of {wanted} has failed and was taken back: {running} runs again, and stays until \
-                     the spec changes. Correct the spec, or set rollout.autoRollback to false to try {wanted} again{failed}"
+                     the spec changes{held}. Correct the spec, or set rollout.autoRollback to false to try {wanted} \
+                     again{failed}"
                 ),
             )
         },
@@ -33,11 +37,21 @@ pub(super) fn hindrance(children: &Children<Applied>, failed: Option<&str>) -> O
             Reason::RolledBackByHand,
             format!(
                 "the annotation {ROLLBACK_ANNOTATION} asks for {running}, which runs instead of {wanted} until the \
-                 spec changes. Remove the annotation to run {wanted}"
+                 spec changes{held}. Remove the annotation to run {wanted}"
             ),
         ),
         Detour::Before(stage) => before(stage, wanted, &meanwhile)?,
     })
+}
+
+/// Whether a pause keeps pods of another template.
+fn is_held(children: &Children<Applied>) -> bool {
+    let Some(deployment) = &children.deployment else { return false };
+    let paused = deployment.spec.as_ref().is_some_and(|spec| spec.paused == Some(true));
+    let status = deployment.status.as_ref();
+    let number = |number: Option<Option<i32>>| number.flatten().unwrap_or(0);
+    let updated = number(status.map(|status| status.updated_replicas));
+    paused && updated < number(status.map(|status| status.replicas))
 }
 
 fn told(reason: Reason, message: String) -> Hindrance {

@@ -54,6 +54,7 @@ impl Life {
         self.observed.running.clone_from(&children.course.running);
         self.observed.rollback.clone_from(&children.course.rollback);
         self.observed.deployment = children.deployment.clone().map(Arc::new);
+        self.observed.wanted_before = children.deployment.as_ref().map_or(0, |_| replicas_of(&children));
         children
     }
 
@@ -163,6 +164,76 @@ fn a_failed_job_stops_the_rollout_and_only_another_spec_or_its_deletion_tries_ag
 }
 
 #[test]
+fn the_log_of_a_job_is_kept_until_another_one_is_needed() {
+    for end in [failed(), succeeded()] {
+        let mut life = Life::default();
+        life.look(&app("1", &json!({})));
+        life.look(&migrating("2"));
+        life.jobs_are(&end);
+        life.look(&migrating("2"));
+        for reverted in [app("1", &before(&["migrate"])), app("1", &json!({})), app("2", &json!({}))] {
+            let looked = Life { observed: life.observed.clone() }.look(&reverted);
+            assert!(looked.obsolete_jobs.is_empty(), "{end}");
+        }
+        assert_eq!(life.look(&migrating("3")).obsolete_jobs.len(), 1, "{end}");
+    }
+}
+
+#[test]
+fn instances_that_someone_takes_away_while_the_job_runs_come_back() {
+    for status in [json!({"active": 1, "ready": 1}), failed()] {
+        let mut life = Life::default();
+        life.look(&app("1", &json!({})));
+        life.look(&migrating("2"));
+        life.jobs_are(&status);
+        let mut deleted = Life { observed: life.observed.clone() };
+        deleted.observed.deployment = None;
+        let mut scaled = Life { observed: life.observed.clone() };
+        let mut none = (**scaled.observed.deployment.as_ref().unwrap()).clone();
+        none.spec.as_mut().unwrap().replicas = Some(0);
+        scaled.observed.deployment = Some(Arc::new(none));
+        for mut life in [deleted, scaled] {
+            // What runs is known by the status then.
+            let back = life.look(&migrating("2"));
+            assert_eq!((args(back.deployment.as_ref()).as_str(), replicas_of(&back)), ("1", 2), "{status}");
+        }
+    }
+}
+
+/// The same app as a job.
+fn scheduled(args: &str, rollback: &Value) -> ValidatedApp {
+    let job = json!({
+        "autorestart": false, "cronRestart": "@daily", "port": null, "instances": 1, "rollback": rollback,
+    });
+    app(args, &job)
+}
+
+#[test]
+fn an_app_that_was_a_job_starts_from_nothing_and_so_does_one_that_becomes_one() {
+    let mut life = Life::default();
+    let as_a_job = life.look(&scheduled("1", &json!(""))).revision.name_any();
+    let serves = life.look(&migrating("1"));
+    let restart_policy = |children: &Children<Prepared>| {
+        let template = &children.deployment.as_ref().unwrap().spec.as_ref().unwrap().template;
+        template.spec.as_ref().unwrap().restart_policy.clone()
+    };
+    assert_ne!(restart_policy(&serves).as_deref(), Some("Never"), "the API server refuses it");
+    assert_eq!((&serves.course.running, replicas_of(&serves)), (&None, 0));
+    life.jobs_are(&succeeded());
+    let up = life.look(&migrating("1"));
+    assert_eq!((replicas_of(&up), stage_of(&up)), (2, None));
+    let serving = up.revision.name_any();
+
+    let mut back = before(&["migrate"]);
+    back["rollback"] = json!(as_a_job);
+    let refused = life.look(&app("1", &back));
+    assert_eq!(refused.course.unknown, Some(vec![serving.clone()]));
+    assert_ne!(restart_policy(&refused).as_deref(), Some("Never"));
+    let job = life.look(&scheduled("1", &json!(serving)));
+    assert_eq!((job.course.unknown, job.course.detour), (Some(vec![as_a_job]), None));
+}
+
+#[test]
 fn two_jobs_never_run_at_once() {
     let mut life = Life::default();
     life.look(&app("1", &json!({})));
@@ -178,7 +249,15 @@ fn two_jobs_never_run_at_once() {
     let mut life = Life::default();
     life.look(&app("1", &json!({})));
     life.look(&migrating("2"));
-    life.jobs_are(&json!({"active": 1, "ready": 0}));
+    life.observed.now = "2026-01-01T00:00:20Z".parse().unwrap();
+    let begun = |at: &str| json!({"active": 1, "ready": 0, "startTime": at});
+    for lately in [begun("2026-01-01T00:00:10Z"), json!({})] {
+        life.jobs_are(&lately);
+        let unknown = Life { observed: life.observed.clone() }.look(&migrating("3"));
+        assert!(unknown.obsolete_jobs.is_empty(), "its status may be older than its pod: {lately}");
+        assert!(matches!(stage_of(&unknown), Some(Stage::Waits { .. })));
+    }
+    life.jobs_are(&begun("2026-01-01T00:00:09Z"));
     let observed = life.observed.clone();
     let replaced = life.look(&migrating("3"));
     assert_eq!(replaced.obsolete_jobs.len(), 1);
@@ -291,8 +370,10 @@ fn a_revision_that_is_asked_for_by_hand_runs_until_the_spec_changes() {
         ("3", None),
         "a forgotten pin"
     );
-    let from = |children: &Children<Prepared>| children.course.rollback.clone().unwrap().from;
-    assert_eq!(from(&life.look(&app("3", &asks))), second);
+    // Git takes the third back: what the forgotten one once led away from is deployed anew.
+    let anew = life.look(&app("2", &asks));
+    assert_eq!((args(anew.deployment.as_ref()).as_str(), anew.course.detour), ("2", None));
+    life.look(&app("3", &asks));
     // Another value is another order.
     let again = life.look(&app("3", &json!({"rollback": second})));
     assert_eq!((args(again.deployment.as_ref()).as_str(), again.course.detour), ("2", Some(Detour::ByHand)));
