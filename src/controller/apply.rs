@@ -4,6 +4,7 @@
 use http::Request;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope, Resource as _};
 use kube::api::{DeleteParams, Preconditions};
@@ -13,12 +14,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::additions::additions;
 use super::cache::expanded;
 use super::compare;
 use super::desired::{Applied, Children, Pods, Prepared, obsolete};
 use super::error::{Action, Error};
 use super::names::{DELETION_COST_ANNOTATION, INSTANCE_GATE, INSTANCE_LABEL, MANAGER};
-use super::numbering::Gift;
+use super::numbering::{Gift, Misplaced};
 use super::observe::Observed;
 use super::pods::AppPod;
 use super::replicas::{self, Autoscaled, Hold};
@@ -108,6 +110,8 @@ impl<'a> Writer<'a> {
             filling,
             autoscaler,
             rivals,
+            held_up,
+            unnumbered,
             stage: _,
         } = children;
         let known = observed
@@ -118,14 +122,20 @@ impl<'a> Writer<'a> {
         let service_account = self.one(service_account, observed.service_account.as_deref()).await?;
         let revision = self.one(revision, known.as_ref()).await?;
         let service = self.optional(service, observed.service.as_deref()).await?;
-        let disruption_budget =
-            self.optional(disruption_budget, observed.disruption_budget.as_deref()).await?;
+        let was_alone = by_load.is_none() && observed.wanted_before < 2;
+        let disruption_budget = match disruption_budget {
+            // It comes with the second instance: nobody has deleted it.
+            Some(first) if observed.disruption_budget.is_none() && was_alone => {
+                Some(self.create(&first).await?)
+            }
+            budget => self.optional(budget, observed.disruption_budget.as_deref()).await?,
+        };
         for job in obsolete_jobs {
             self.delete(&*job).await?;
         }
         if let Some(job) = job {
-            // A job is never changed, only made.
-            self.one(job, None).await?;
+            // A job is never changed, only made, and whoever deletes one asks for another.
+            self.create(&job).await?;
         }
         // One that becomes the other first loses what it was.
         let mut live = observed.deployment.as_deref();
@@ -150,7 +160,7 @@ impl<'a> Writer<'a> {
         self.forget_history(&revision, course.running.as_deref(), observed).await?;
         let applied =
             Children::new(service_account, revision, course, service, disruption_budget, pods, restarts);
-        Ok(Children { filling, autoscaler, rivals, ..applied })
+        Ok(Children { filling, autoscaler, rivals, held_up, unnumbered, ..applied })
     }
 
     /// The Deployment, whoever decides its number.
@@ -166,7 +176,8 @@ impl<'a> Writer<'a> {
             return Box::pin(self.autoscaled(desired, autoscaled, observed)).await;
         }
         let deployment = self.one(desired, observed.deployment.as_deref()).await?;
-        match replicas::forget(&deployment) {
+        // An autoscaled one that waits for its first rollout comes back to its number later.
+        match replicas::forget(&deployment).filter(|_| autoscaled.is_none()) {
             Some(hold) => self.hold(hold, &deployment).await,
             None => Ok(deployment),
         }
@@ -208,17 +219,16 @@ impl<'a> Writer<'a> {
     }
 
     async fn one<K: Child>(&mut self, desired: K, live: Option<&K>) -> Result<K, Error> {
-        let mut body = serde_json::to_value(&desired).expect("a Kubernetes object is JSON");
         let Some(live) = live else {
-            body["metadata"]["resourceVersion"] = json!(ABSENT);
-            let created = self.patch(&desired, &body, Action::Create).await?;
+            let created = self.create(&desired).await?;
             self.repaired(&created, None);
             return Ok(created);
         };
+        let mut body = serde_json::to_value(&desired).expect("a Kubernetes object is JSON");
         let as_it_is = serde_json::to_value(live).expect("a Kubernetes object is JSON");
         let managed = live.metadata().managed_fields.as_deref().unwrap_or_default();
         if compare::is_applied(&body, &as_it_is, managed) {
-            return Ok(live.clone());
+            return self.without_additions(&body, live.clone()).await;
         }
         // Only this very object: not one of the same name made meanwhile.
         body["metadata"]["uid"] = json!(live.metadata().uid);
@@ -229,12 +239,41 @@ impl<'a> Writer<'a> {
         if let Some(culprit) = compare::changed_since_ours(managed, scaled_to) {
             self.repaired(&applied, Some(culprit.to_owned()));
         }
-        Ok(applied)
+        self.without_additions(&body, applied).await
+    }
+
+    /// Takes out what others have put into an object that is as it should be otherwise.
+    async fn without_additions<K: Child>(&mut self, desired: &Value, live: K) -> Result<K, Error> {
+        if !live.metadata().managed_fields.iter().flatten().any(compare::is_foreign) {
+            return Ok(live);
+        }
+        let as_it_is = serde_json::to_value(&live).expect("a Kubernetes object is JSON");
+        let Some(found) = additions(desired, &as_it_is, live.metadata()) else { return Ok(live) };
+        let name = live.metadata().name.clone().unwrap_or_default();
+        let path =
+            format!("{}/{name}", Api::<K>::namespaced(self.client.clone(), self.namespace).resource_url());
+        self.writes += 1;
+        let cleaned: K = json_patch(self.client, &path, &found.patch).await.map_err(|source| Error {
+            action: Action::Apply,
+            kind: K::KIND,
+            name,
+            source,
+        })?;
+        self.repaired(&cleaned, Some(found.by));
+        Ok(cleaned)
+    }
+
+    async fn create<K: Child>(&mut self, desired: &K) -> Result<K, Error> {
+        let mut body = serde_json::to_value(desired).expect("a Kubernetes object is JSON");
+        body["metadata"]["resourceVersion"] = json!(ABSENT);
+        self.patch(desired, &body, Action::Create).await
     }
 
     fn repaired<K: Child>(&mut self, child: &K, changed_by: Option<String>) {
         let name = child.metadata().name.clone().unwrap_or_default();
-        self.repairs.push(Repair { kind: K::KIND, name, changed_by });
+        if self.repairs.iter().all(|known| known.kind != K::KIND || known.name != name) {
+            self.repairs.push(Repair { kind: K::KIND, name, changed_by });
+        }
     }
 
     async fn optional<K: Child>(&mut self, desired: Option<K>, live: Option<&K>) -> Result<Option<K>, Error> {
@@ -283,7 +322,9 @@ impl<'a> Writer<'a> {
     async fn delete<K: Child>(&mut self, live: &K) -> Result<(), Error> {
         let meta = live.metadata();
         let name = meta.name.clone().unwrap_or_default();
-        let this_one = Preconditions { uid: meta.uid.clone(), resource_version: None };
+        // A job that has started since it was looked at is not the one that is meant.
+        let version = meta.resource_version.clone().filter(|_| K::KIND == Job::KIND);
+        let this_one = Preconditions { uid: meta.uid.clone(), resource_version: version };
         let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
         self.writes += 1;
         // A job is gone when its pod is, so that no other runs beside it.
@@ -301,22 +342,19 @@ impl<'a> Writer<'a> {
 /// none. False if the pod is gone, or is not as it was known any more.
 pub(super) async fn give(client: &Client, namespace: &str, gift: &Gift) -> Result<bool, Error> {
     let Gift { pod, uid, gate, number } = gift;
-    let path = |map: &str, key: &str| format!("/metadata/{map}/{}", key.replace('/', "~1"));
+    let place = |map: &str, key: &str| format!("/metadata/{map}/{}", key.replace('/', "~1"));
     // The highest number is the cheapest to lose.
     let cost = (-i64::from(*number)).to_string();
     let body = json!([
         {"op": "test", "path": "/metadata/uid", "value": uid},
         {"op": "test", "path": format!("/spec/schedulingGates/{gate}/name"), "value": INSTANCE_GATE},
-        {"op": "add", "path": path("labels", INSTANCE_LABEL), "value": number.to_string()},
-        {"op": "add", "path": path("annotations", DELETION_COST_ANNOTATION), "value": cost},
+        {"op": "add", "path": place("labels", INSTANCE_LABEL), "value": number.to_string()},
+        {"op": "add", "path": place("annotations", DELETION_COST_ANNOTATION), "value": cost},
         {"op": "remove", "path": format!("/spec/schedulingGates/{gate}")},
     ]);
     let failed = |source| Error { action: Action::Number, kind: "Pod", name: pod.clone(), source };
-    let request = Request::patch(format!("/api/v1/namespaces/{namespace}/pods/{pod}?fieldManager={MANAGER}"))
-        .header("content-type", "application/json-patch+json")
-        .body(serde_json::to_vec(&body).expect("a patch is JSON"))
-        .map_err(|error| failed(kube::Error::HttpError(error)))?;
-    match client.request::<PartialObjectMeta<AppPod>>(request).await {
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
+    match json_patch::<PartialObjectMeta<AppPod>>(client, &path, &body).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => {
             tracing::debug!(namespace, pod, number, reason = status.message, "cannot be numbered now");
@@ -324,4 +362,28 @@ pub(super) async fn give(client: &Client, namespace: &str, gift: &Gift) -> Resul
         }
         Err(source) => Err(failed(source)),
     }
+}
+
+/// Deletes a pod, so that another with the right number takes its place.
+pub(super) async fn replace(client: &Client, namespace: &str, misplaced: &Misplaced) -> Result<(), Error> {
+    let Misplaced { pod, uid } = misplaced;
+    let this_one = Preconditions { uid: Some(uid.clone()), resource_version: None };
+    let api = Api::<Pod>::namespaced(client.clone(), namespace);
+    match api.delete(pod, &DeleteParams::default().preconditions(this_one)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(source) => Err(Error { action: Action::Delete, kind: "Pod", name: pod.clone(), source }),
+    }
+}
+
+async fn json_patch<K: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    patch: &Value,
+) -> Result<K, kube::Error> {
+    let request = Request::patch(format!("{path}?fieldManager={MANAGER}"))
+        .header("content-type", "application/json-patch+json")
+        .body(serde_json::to_vec(patch).expect("a patch is JSON"))
+        .map_err(kube::Error::HttpError)?;
+    client.request(request).await
 }

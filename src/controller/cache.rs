@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::autoscaling::v2::{
+    HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus,
+};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
@@ -157,9 +159,10 @@ pub fn slim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
     if let Some(managed) = &mut meta.managed_fields {
         for entry in managed {
-            // Of others, who and when is of interest, what is not.
-            let ours = compare::is_ours(entry).then(|| entry.fields_v1.take()).flatten();
-            entry.fields_v1 = ours.as_ref().map(compare::packed);
+            // Of Kubernetes' own controllers and of statuses, who and when is of interest, what is not.
+            let is_of_interest = compare::is_ours(entry) || compare::is_foreign(entry);
+            let fields = entry.fields_v1.take().filter(|_| is_of_interest);
+            entry.fields_v1 = fields.as_ref().map(compare::packed);
         }
     }
     if let Some(annotations) = &mut meta.annotations {
@@ -184,11 +187,15 @@ pub fn slim_job(job: &mut Job) {
 
 /// The same for an autoscaler. All of a cluster are watched, since one of someone
 /// else may scale a Deployment of ours: of such a one only that is kept, and it
-/// stands under the app whose Deployment it would be. The status is dropped, and
-/// the version that changes with it every few seconds.
+/// stands under the app whose Deployment it would be. The status is dropped but for what
+/// keeps it from its work, and the version that changes with it every few seconds.
 pub fn slim_autoscaler(autoscaler: &mut HorizontalPodAutoscaler) {
     slim(autoscaler);
-    autoscaler.status = None;
+    let trouble = trouble_of(autoscaler).cloned();
+    autoscaler.status = trouble.map(|trouble| HorizontalPodAutoscalerStatus {
+        conditions: Some(vec![trouble]),
+        ..HorizontalPodAutoscalerStatus::default()
+    });
     let meta = autoscaler.meta_mut();
     meta.resource_version = None;
     if let Some(managed) = &mut meta.managed_fields {
@@ -199,12 +206,24 @@ pub fn slim_autoscaler(autoscaler: &mut HorizontalPodAutoscaler) {
         return;
     }
     labels.clear();
+    autoscaler.status = None;
+    let meta = autoscaler.meta_mut();
     meta.annotations = None;
     meta.managed_fields = None;
     let target = autoscaler.spec.take().map(|spec| spec.scale_target_ref);
     if let Some(target) = target.filter(|target| target.kind == "Deployment") {
         autoscaler.labels_mut().insert(APP_LABEL.to_owned(), target.name);
     }
+}
+
+/// What an autoscaler says keeps it from its work. That of a stopped app has none.
+pub fn trouble_of(autoscaler: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerCondition> {
+    let conditions = autoscaler.status.as_ref()?.conditions.as_deref()?;
+    conditions.iter().find(|condition| {
+        condition.type_ == "ScalingActive"
+            && condition.status == "False"
+            && condition.reason.as_deref() != Some("ScalingDisabled")
+    })
 }
 
 /// The same for a revision, whose data as a tree would take several times the

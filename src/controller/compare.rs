@@ -24,7 +24,7 @@ pub fn packed(fields: &FieldsV1) -> FieldsV1 {
 }
 
 /// Fields as a tree, however they are kept.
-fn unpacked(fields: &FieldsV1) -> Option<Cow<'_, Value>> {
+pub(super) fn unpacked(fields: &FieldsV1) -> Option<Cow<'_, Value>> {
     match &fields.0 {
         Value::String(text) => serde_json::from_str(text).ok().map(Cow::Owned),
         tree => Some(Cow::Borrowed(tree)),
@@ -36,6 +36,14 @@ pub fn is_ours(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(MANAGER)
         && entry.operation.as_deref() == Some("Apply")
         && entry.subresource.is_none()
+}
+
+/// Whether an entry is about what someone else has said of the object itself: neither
+/// we nor Kubernetes' own controllers.
+pub fn is_foreign(entry: &ManagedFieldsEntry) -> bool {
+    let manager = entry.manager.as_deref();
+    entry.subresource.is_none()
+        && manager.is_some_and(|by| !matches!(by, MANAGER | REPLICAS_MANAGER | CONTROLLERS))
 }
 
 /// Whether what we applied says the number of pods.
@@ -62,11 +70,7 @@ pub fn changed_since_ours(entries: &[ManagedFieldsEntry], scaled_to: Option<i32>
         }
     }
     let ours = entries.iter().filter(|entry| is_ours(entry)).filter_map(|entry| entry.time.as_ref()).max()?;
-    let others = entries.iter().filter(|entry| {
-        let manager = entry.manager.as_deref();
-        manager.is_some_and(|by| !matches!(by, MANAGER | REPLICAS_MANAGER | CONTROLLERS))
-            && entry.subresource.is_none()
-    });
+    let others = entries.iter().filter(|entry| is_foreign(entry));
     let latest = others.max_by_key(|entry| entry.time.clone())?;
     latest.time.as_ref().filter(|time| *time >= ours)?;
     latest.manager.as_deref()
@@ -151,9 +155,15 @@ fn wants_all(owned: &Value, desired: &Value) -> bool {
     })
 }
 
-fn item_with<'a>(list: &'a Value, keys: &str) -> Option<&'a Value> {
-    let keys: Map<String, Value> = serde_json::from_str(keys).ok()?;
-    list.as_array()?.iter().find(|item| keys.iter().all(|(key, value)| item.get(key) == Some(value)))
+/// The item of a list that has these keys, as `managedFields` write them.
+pub(super) fn item_with<'a>(list: &'a Value, keys: &str) -> Option<&'a Value> {
+    list.as_array()?.iter().find(|item| matches_keys(item, keys))
+}
+
+/// Whether an item of a list has these keys.
+pub(super) fn matches_keys(item: &Value, keys: &str) -> bool {
+    let keys: Option<Map<String, Value>> = serde_json::from_str(keys).ok();
+    keys.is_some_and(|keys| keys.iter().all(|(key, value)| item.get(key) == Some(value)))
 }
 
 fn is_item(list: &Value, value: &str) -> bool {

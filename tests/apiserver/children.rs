@@ -6,7 +6,7 @@ use anyhow::ensure;
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
-use crate::support::{KINDS, Operator, SOON, Tap, app, create, reported, settled, versions};
+use crate::support::{KINDS, Operator, SOON, Tap, app, create, reported, settled, told, versions};
 
 #[test]
 fn an_app_gets_its_children_under_the_operators_own_rights() {
@@ -125,6 +125,13 @@ fn what_someone_changes_in_a_child_is_put_right() {
             ("Service", json!({"spec": {"selector": {"track": "canary"}}})),
             ("PodDisruptionBudget", json!({"spec": {"selector": {"matchLabels": {"track": "canary"}}}})),
             ("PodDisruptionBudget", json!({"spec": {"maxUnavailable": "100%"}})),
+            // What was not there before, and no apply takes away. `kubectl rollout pause` is the first.
+            ("Deployment", json!({"spec": {"paused": true}})),
+            ("Deployment", json!({"spec": {"minReadySeconds": 30}})),
+            ("Deployment", json!({"spec": {"template": {"spec": {"nodeSelector": {"disk": "ssd"}}}}})),
+            ("Deployment", json!({"spec": {"template": {"spec": {"dnsPolicy": "Default"}}}})),
+            ("Deployment", json!({"spec": {"template": {"metadata": {"labels": {"track": "canary"}}}}})),
+            ("Service", json!({"spec": {"sessionAffinity": "ClientIP"}})),
             ("ServiceAccount", json!({"automountServiceAccountToken": true})),
             (
                 "Service",
@@ -149,6 +156,53 @@ fn what_someone_changes_in_a_child_is_put_right() {
                 })
                 .await?;
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_someone_adds_to_the_pods_goes_at_once_and_annotations_and_restarts_stay() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start(&namespace, &tap).await?;
+        namespace.apply(&app("shop", &json!({"env": [{"name": "A", "value": "1"}]}))).await?;
+        settled(&namespace, "shop").await?;
+        let before = namespace.get("Deployment", "shop").await?["spec"]["template"].clone();
+        // `kubectl set env`, a sidecar, and a restart in one.
+        let mut edited = before.clone();
+        let containers = edited["spec"]["containers"].as_array_mut().expect("containers");
+        containers[0]["env"]
+            .as_array_mut()
+            .expect("variables")
+            .insert(0, json!({"name": "FOO", "value": "1"}));
+        containers.insert(0, json!({"name": "sidecar", "image": "registry.example/sidecar:1"}));
+        edited["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] =
+            json!("2026-11-23T11:00:00Z");
+        let labels = json!({"labels": {"team": "shop"}, "annotations": {"example.com/owner": "shop"}});
+        let change = json!({"metadata": labels, "spec": {"template": edited}});
+        namespace.patch("Deployment", "shop", &change).await?;
+        namespace
+            .eventually("the pods are as they were, but for the annotation", SOON, async || {
+                let mut now = namespace.get("Deployment", "shop").await?["spec"]["template"].clone();
+                let annotations = now["metadata"]["annotations"].as_object_mut().expect("annotations");
+                let restart = annotations.remove("kubectl.kubernetes.io/restartedAt");
+                ensure!(restart == Some(json!("2026-11-23T11:00:00Z")), "{restart:?}");
+                ensure!(now == before, "{now}");
+                Ok(())
+            })
+            .await?;
+        told(&namespace, "Reverted", "the Deployment shop").await?;
+        let rests = settled(&namespace, "shop").await?;
+        let writes = tap.writes();
+        let still = async || {
+            ensure!(versions(&namespace, "shop").await? == rests, "it is written again and again");
+            ensure!(tap.writes() == writes, "{:?}", tap.bodies().last());
+            Ok(())
+        };
+        namespace.throughout("nothing more is written", Duration::from_secs(4), still).await?;
+        let metadata = namespace.get("Deployment", "shop").await?["metadata"].clone();
+        ensure!(metadata["labels"]["team"] == "shop", "{metadata}");
+        ensure!(metadata["annotations"]["example.com/owner"] == "shop", "{metadata}");
         Ok(())
     });
 }
@@ -277,5 +331,32 @@ fn characters_that_yaml_reads_otherwise_reach_the_app_as_they_were_written() {
             Ok(())
         };
         namespace.throughout("nothing is written again", Duration::from_secs(3), still).await
+    });
+}
+
+#[test]
+fn a_stopped_app_keeps_everything_but_its_pods() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&app("shop", &json!({}))).await?;
+        settled(&namespace, "shop").await?;
+        let all = async || {
+            let mut ids = Vec::new();
+            for kind in KINDS {
+                let objects = namespace.list(kind).await?;
+                let ours = objects.iter().find(|it| it["metadata"]["labels"]["nodeapp.dev/app"] == "shop");
+                ids.push((kind, ours.map(|it| it["metadata"]["uid"].clone())));
+            }
+            Ok::<_, anyhow::Error>(ids)
+        };
+        let ids = all().await?;
+        for (change, wanted) in [(json!({"stopped": true}), 0), (json!({}), 2)] {
+            namespace.apply(&app("shop", &change)).await?;
+            settled(&namespace, "shop").await?;
+            let deployment = namespace.get("Deployment", "shop").await?;
+            assert_eq!(deployment["spec"]["replicas"], wanted);
+            assert_eq!(all().await?, ids);
+        }
+        Ok(())
     });
 }

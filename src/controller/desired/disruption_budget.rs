@@ -9,9 +9,10 @@ use super::metadata;
 use crate::controller::names;
 use crate::controller::validate::ValidatedApp;
 
-/// The budget of an app that has two or more instances, or may come to have them.
+/// The budget of an app that has two or more instances, or may come to have them: one
+/// that is stopped keeps it.
 pub(super) fn build(app: &ValidatedApp) -> Option<PodDisruptionBudget> {
-    let instances = app.autoscaling.as_ref().map_or(app.instances, |autoscaling| autoscaling.most);
+    let instances = app.autoscaling.as_ref().map_or(app.unless_stopped, |autoscaling| autoscaling.most);
     (instances >= 2).then(|| PodDisruptionBudget {
         metadata: metadata(app, app.name.clone()),
         spec: Some(PodDisruptionBudgetSpec {

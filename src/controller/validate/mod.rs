@@ -52,6 +52,8 @@ pub struct ValidatedApp {
     pub owner: OwnerReference,
     /// Number of instances wanted; 0 for a stopped app. Of no meaning with autoscaling.
     pub instances: i32,
+    /// The same of a stopped app, were it not stopped.
+    pub unless_stopped: i32,
     /// How many, if they are to fill the cluster.
     pub fill: Option<FillPolicy>,
     /// Whether each gets a number of its own, and by which variables.
@@ -167,6 +169,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             namespace: app.metadata.namespace.clone().unwrap_or_default(),
             owner,
             instances: if stopped { 0 } else { app.spec.instances },
+            unless_stopped: app.spec.instances,
             stopped,
             autoscaling,
             fill,
