@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use crate::controller::names::{self, annotation, hash};
 use crate::controller::observe::Observed;
@@ -30,12 +31,18 @@ pub(super) struct Config {
     pub mark: Option<String>,
 }
 
-/// Compares what there is with what was written down.
-pub(super) fn config(app: &ValidatedApp, observed: &Observed, secrets: bool) -> Config {
+/// Compares what there is with what was written down. It is about the pods' template,
+/// which may be that of an earlier revision and refer to other objects than the spec.
+pub(super) fn config(
+    app: &ValidatedApp,
+    template: &PodTemplateSpec,
+    observed: &Observed,
+    secrets: bool,
+) -> Config {
     let deployment = observed.deployment.as_deref();
     let noted = |name| deployment.and_then(|deployment| annotation(&deployment.metadata, name));
     let mut config = Config { mark: mark(deployment), ..Config::default() };
-    let references = app.references(secrets);
+    let references = app.references_of(template, secrets);
     if references.is_empty() {
         return config;
     }
@@ -137,11 +144,18 @@ mod tests {
     impl Life {
         /// One look with this content; returns whether the pods are replaced for it.
         fn look(&mut self, app: &ValidatedApp, content: Content) -> bool {
-            let referent = app.references(true).into_iter().next().map(|reference| reference.referent);
+            self.look_at(app, app, content)
+        }
+
+        /// The same while the pods are those of another spec.
+        fn look_at(&mut self, app: &ValidatedApp, pods: &ValidatedApp, content: Content) -> bool {
+            let referent = pods.references(true).into_iter().next().map(|reference| reference.referent);
             let referent = referent.unwrap_or(Referent::ConfigMap("c".into()));
             self.observed.contents = [(referent, content)].into();
             let before = mark(self.observed.deployment.as_deref());
-            let config = config(app, &self.observed, true);
+            let container = json!({"name": "app", "env": pods.env, "envFrom": pods.env_from});
+            let template = json!({"spec": {"containers": [container]}});
+            let config = config(app, &serde_json::from_value(template).unwrap(), &self.observed, true);
             let annotations =
                 [(names::CONFIG_ANNOTATION, config.seen), (names::CONFIG_CHANGED_ANNOTATION, config.changed)];
             let annotations: BTreeMap<_, _> =
@@ -222,5 +236,18 @@ mod tests {
         assert!(!life.look(&off, values(&[("a", "3")])));
         assert!(!life.look(&on, values(&[("a", "4")])), "what happened meanwhile is unknown");
         assert!(life.look(&on, values(&[("a", "5")])));
+    }
+
+    #[test]
+    fn only_what_the_pods_have_counts_whatever_the_spec_refers_to() {
+        let (refers, without) = (whole(false), app(true, &json!([]), &json!([])));
+        // The spec refers to it, but a template from before runs on.
+        let mut life = Life::default();
+        assert!(!life.look_at(&refers, &without, values(&[("a", "1")])));
+        assert!(!life.look_at(&refers, &without, values(&[("a", "2")])), "no pod has it");
+        // The spec does not any more, but a template from before runs again.
+        let mut life = Life::default();
+        assert!(!life.look_at(&without, &refers, values(&[("a", "1")])));
+        assert!(life.look_at(&without, &refers, values(&[("a", "2")])));
     }
 }

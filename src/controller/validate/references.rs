@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, PodTemplateSpec};
+
 use super::ValidatedApp;
+use crate::controller::names::APP_CONTAINER;
 
 /// An object that is referred to, in the namespace of the app.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,9 +39,24 @@ pub struct Reference {
 }
 
 impl ValidatedApp {
-    /// What the app refers to and is to be restarted for, each object once. Secrets
-    /// only where the operator may look after them.
+    /// What the spec refers to and the app is to be restarted for, each object once.
+    /// Secrets only where the operator may look after them.
     pub fn references(&self, secrets: bool) -> Vec<Reference> {
+        self.references_in(&self.env, &self.env_from, secrets)
+    }
+
+    /// The same of the pods of another template than that of the spec, which an earlier
+    /// revision has.
+    pub fn references_of(&self, template: &PodTemplateSpec, secrets: bool) -> Vec<Reference> {
+        let containers = template.spec.iter().flat_map(|spec| &spec.containers);
+        let Some(app) = containers.into_iter().find(|container| container.name == APP_CONTAINER) else {
+            return Vec::new();
+        };
+        let (env, env_from) = (app.env.as_deref(), app.env_from.as_deref());
+        self.references_in(env.unwrap_or_default(), env_from.unwrap_or_default(), secrets)
+    }
+
+    fn references_in(&self, env: &[EnvVar], env_from: &[EnvFromSource], secrets: bool) -> Vec<Reference> {
         if !self.rollout.on_config_change {
             return Vec::new();
         }
@@ -61,7 +79,7 @@ impl ValidatedApp {
                 None => reference.all = true,
             }
         };
-        for source in &self.env_from {
+        for source in env_from {
             if let Some(object) = &source.config_map_ref {
                 add(Referent::ConfigMap(object.name.clone()), None, object.optional);
             }
@@ -69,7 +87,7 @@ impl ValidatedApp {
                 add(Referent::Secret(object.name.clone()), None, object.optional);
             }
         }
-        for source in self.env.iter().filter_map(|variable| variable.value_from.as_ref()) {
+        for source in env.iter().filter_map(|variable| variable.value_from.as_ref()) {
             if let Some(key) = &source.config_map_key_ref {
                 add(Referent::ConfigMap(key.name.clone()), Some(&key.key), key.optional);
             }
