@@ -128,6 +128,26 @@ async fn filled(namespace: &Namespace, wanted: i64, fits: i64) -> Result<Value> 
         .await
 }
 
+/// Waits until the status has all that comes of the pods that were made last.
+async fn settled(namespace: &Namespace, number: i64) -> Result<()> {
+    namespace
+        .eventually("the status is up to date", SOON, async || {
+            let (app, deployment) =
+                (namespace.get("NodeApp", "shop").await?, namespace.get("Deployment", "shop").await?);
+            let seen = &deployment["status"]["observedGeneration"];
+            ensure!(*seen == deployment["metadata"]["generation"], "{}", deployment["status"]);
+            for place in [&app, &deployment] {
+                for count in ["replicas", "updatedReplicas"] {
+                    ensure!(place["status"][count] == number, "{}", place["status"]);
+                }
+            }
+            let budget = namespace.get("PodDisruptionBudget", "shop").await?;
+            ensure!(budget["status"]["expectedPods"] == number, "{}", budget["status"]);
+            Ok(())
+        })
+        .await
+}
+
 #[test]
 fn an_app_fills_the_nodes_follows_them_and_calls_for_no_more() {
     story(Tier::Apiserver, |namespace| async move {
@@ -142,7 +162,7 @@ fn an_app_fills_the_nodes_follows_them_and_calls_for_no_more() {
 
 async fn fill(namespace: &Namespace, admin: &Client) -> Result<()> {
     let here = Node::add(admin, format!("{}-a", namespace.name())).await?;
-    let _operator = Operator::start(namespace, &Tap::default()).await?;
+    let operator = Operator::start(namespace, &Tap::default()).await?;
     let shop = app("shop", &json!({"instances": null, "fillCluster": {}, "rollout": {"maxSurge": 1}}));
     namespace.apply(&shop).await?;
     let first = filled(namespace, 3, 3).await?;
@@ -169,6 +189,27 @@ async fn fill(namespace: &Namespace, admin: &Client) -> Result<()> {
         apply(admin, &path, &unplaced).await?;
     }
     filled(namespace, 3, 3).await?;
+    let events = namespace.list("Event").await?;
+    let missed = events.iter().find(|event| event["reason"] == "Recreated");
+    ensure!(missed.is_none(), "nothing was ever missing: {missed:?}");
+
+    // A start of the operator, or another that takes over, changes and writes nothing.
+    pods(namespace, 3).await?;
+    settled(namespace, 3).await?;
+    operator.kill().await;
+    let tap = Tap::default();
+    let _operator = Operator::start(namespace, &tap).await?;
+    let looked_at = async || {
+        let listed = tap.calls().iter().any(|call| call.resource == "pods" && call.verb == "list");
+        ensure!(listed, "the nodes were not looked at");
+        Ok(())
+    };
+    namespace.eventually("the nodes are looked at", SOON, looked_at).await?;
+    let rests = async || {
+        ensure!(tap.writes() == 0, "{:?}", tap.bodies());
+        Ok(())
+    };
+    namespace.throughout("nothing is written", Duration::from_secs(5), rests).await?;
 
     // Stopped is stopped; what it had is remembered.
     namespace.patch("NodeApp", "shop", &json!({"spec": {"stopped": true}})).await?;

@@ -114,6 +114,8 @@ pub struct Capacity {
 #[derive(Debug, Default)]
 struct State {
     apps: HashSet<AppKey>,
+    /// Apps with a new spec that came before anything was known.
+    anew: HashSet<AppKey>,
     known: Known,
 }
 
@@ -127,20 +129,29 @@ impl Capacity {
         let mut state = self.lock();
         if !fills {
             state.apps.remove(app);
+            state.anew.remove(app);
         } else if state.apps.insert(app.clone()) {
             drop(state);
             self.asked.notify_one();
         }
     }
 
-    /// What is known that an app can count with.
-    pub fn known_to(&self, app: &AppKey) -> Known {
-        let state = self.lock();
-        match &state.known {
+    /// What is known that an app can count with, and whether its number was worked out
+    /// for the same spec: one that came before the nodes were looked at is still new then.
+    pub fn known_to(&self, app: &AppKey, same_spec: bool) -> (Known, bool) {
+        let mut state = self.lock();
+        let known = match &state.known {
             // Its own pods would count as those of others.
             Known::Room(survey) if !survey.apps.contains(app) => Known::NotYet,
             known => known.clone(),
+        };
+        if let Known::Room(_) = known {
+            return (known, !state.anew.remove(app) && same_spec);
         }
+        if !same_spec {
+            state.anew.insert(app.clone());
+        }
+        (known, same_spec)
     }
 
     fn apps(&self) -> HashSet<AppKey> {
@@ -158,5 +169,23 @@ impl Capacity {
         };
         state.known = known;
         if same { HashSet::new() } else { state.apps.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_that_came_before_the_nodes_were_looked_at_is_still_new_then_and_only_once() {
+        let capacity = Capacity::default();
+        let app = AppKey { namespace: "shop".into(), name: "web".into() };
+        assert!(matches!(capacity.known_to(&app, false), (Known::NotYet, false)));
+        assert!(matches!(capacity.known_to(&app, true), (Known::NotYet, true)), "it was reported meanwhile");
+        let survey = Survey { apps: HashSet::from([app.clone()]), ..Survey::default() };
+        capacity.learn(Known::Room(Arc::new(survey)));
+        assert!(matches!(capacity.known_to(&app, true), (Known::Room(_), false)));
+        assert!(matches!(capacity.known_to(&app, true), (Known::Room(_), true)));
+        assert!(matches!(capacity.known_to(&app, false), (Known::Room(_), false)));
     }
 }

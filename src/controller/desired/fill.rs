@@ -33,6 +33,8 @@ pub struct Filling {
     pub status: Option<FillStatus>,
     /// What keeps the number from being worked out.
     pub trouble: Option<String>,
+    /// Whether the nodes have not been looked at yet.
+    pub awaits_nodes: bool,
 }
 
 /// Decides; none for an app that has a number of its own.
@@ -45,14 +47,18 @@ pub(super) fn decide(app: &ValidatedApp, observed: &Observed) -> Option<Filling>
     let key = AppKey { namespace: app.namespace.clone(), name: app.name.clone() };
     let survey = match &observed.nodes {
         Known::Room(survey) => survey,
-        Known::NotYet => return Some(kept(before, base, "the nodes have not been looked at yet", None)),
+        // As at every start of the operator: what was told stays true until they have been.
+        Known::NotYet => {
+            let (wanted, status) = (base.unwrap_or(1), before.cloned());
+            return Some(Filling { wanted, status, trouble: None, awaits_nodes: true });
+        }
         Known::Forbidden(words) => {
             let trouble = format!(
                 "fillCluster needs the right to list and watch nodes and to list the pods of all namespaces, and it is \
                  missing: {words}. Give it by the ClusterRole that `nodeapp-operator rbac` prints, or replace \
                  fillCluster by instances; until then the app keeps the count it has"
             );
-            return Some(kept(before, base, "the nodes cannot be looked at", Some(trouble)));
+            return Some(kept(before, base, trouble));
         }
     };
     let (fits, arithmetic) = count(policy, &app.rollout.max_surge, &key, survey);
@@ -60,7 +66,7 @@ pub(super) fn decide(app: &ValidatedApp, observed: &Observed) -> Option<Filling>
     let mut status = FillStatus { wanted: fits, fits, since: None, arithmetic };
     // The first decision is taken as it comes.
     let Some((before, base)) = before.zip(base).filter(|(_, base)| *base != fits) else {
-        return Some(Filling { wanted: fits, status: Some(status), trouble: None });
+        return Some(Filling { wanted: fits, status: Some(status), trouble: None, awaits_nodes: false });
     };
     let since = Some(before)
         .filter(|before| (before.fits > before.wanted) == (fits > base) && before.fits != before.wanted)
@@ -82,7 +88,7 @@ pub(super) fn decide(app: &ValidatedApp, observed: &Observed) -> Option<Filling>
             status.arithmetic += "; no more are started while an instance waits for a node";
         }
     }
-    Some(Filling { wanted: status.wanted, status: Some(status), trouble: None })
+    Some(Filling { wanted: status.wanted, status: Some(status), trouble: None, awaits_nodes: false })
 }
 
 /// When the number may change though nothing happens.
@@ -92,11 +98,11 @@ pub fn changes_at(status: &FillStatus) -> Option<Timestamp> {
     since.checked_add(after).ok()
 }
 
-fn kept(before: Option<&FillStatus>, base: Option<i32>, why: &str, trouble: Option<String>) -> Filling {
+fn kept(before: Option<&FillStatus>, base: Option<i32>, trouble: String) -> Filling {
     let wanted = base.unwrap_or(1);
-    let arithmetic = format!("{why}: {wanted} as before");
+    let arithmetic = format!("the nodes cannot be looked at: {wanted} as before");
     let status = before.map(|before| FillStatus { wanted, fits: before.fits, since: None, arithmetic });
-    Filling { wanted, status, trouble }
+    Filling { wanted, status, trouble: Some(trouble), awaits_nodes: false }
 }
 
 /// How many instances there is room for, and how that comes about.

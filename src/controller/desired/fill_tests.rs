@@ -177,6 +177,20 @@ fn without_the_right_to_look_it_keeps_the_count_it_has_and_says_what_to_do() {
 }
 
 #[test]
+fn before_the_nodes_are_looked_at_everything_stays_as_it_was_told() {
+    let app = app(&json!({}));
+    let first = filled(&app, &observed(vec![node(4000, 0)], None, 0));
+    let grows = filled(&app, &observed(vec![node(8000, 0)], Some(&first), 100));
+    let not_yet =
+        |before: Option<&FillStatus>| Observed { nodes: Known::NotYet, ..observed(vec![], before, 999) };
+    let start = decide(&app, &not_yet(Some(&grows))).unwrap();
+    assert_eq!((start.wanted, start.awaits_nodes), (3, true));
+    assert_eq!(start.status, Some(grows), "since when, too");
+    let new = decide(&app, &not_yet(None)).unwrap();
+    assert_eq!((new.wanted, new.status), (1, None));
+}
+
+#[test]
 fn a_long_list_of_nodes_is_cut_short() {
     let nodes = (0..40).map(|_| node(2000, 0)).collect();
     let status = filled(&app(&json!({})), &observed(nodes, None, 0));
