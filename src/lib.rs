@@ -13,5 +13,6 @@ pub mod lease;
 pub mod metrics;
 pub mod operator;
 pub mod permissions;
+mod served;
 pub mod startup;
 pub mod telemetry;

@@ -101,7 +101,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
 /// Waits for everything the work needs, and for the lead, if it is asked for.
 async fn ready_to_lead(context: &Context, lease_name: Option<String>) -> Option<Leader> {
     let (client, health) = (&context.client, &context.health);
-    startup::wait_until_ready(client, &context.namespaces, health).await;
+    startup::wait_until_ready(client, context.needs(), health).await;
     let election = Election::new(client.clone(), &lease_name?, lease::identity(), Times::default());
     let leader = election
         .lead(|waiting| match waiting {
@@ -152,7 +152,7 @@ async fn control(context: Arc<Context>, stop: watch::Receiver<bool>) -> Result<(
     };
     tokio::select! {
         ended = controller => return ended,
-        () = startup::keep_looking(&known.client, &known.namespaces, &known.health) => {}
+        () = startup::keep_looking(&known.client, known.needs(), &known.health) => {}
         () = out_of_time => tracing::warn!("reconciles under way were cut; the next start goes on from there"),
     }
     Ok(())

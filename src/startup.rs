@@ -11,7 +11,8 @@ use kube::{Api, Client};
 use crate::controller::error::chain;
 use crate::crd::NodeApp;
 use crate::health::Health;
-use crate::permissions::TABLE;
+use crate::permissions::{SECRETS, TABLE};
+use crate::served;
 
 /// Waits between two looks while something is missing.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -21,29 +22,50 @@ const CHECK_EVERY: Duration = Duration::from_mins(1);
 /// A look that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Returns when everything is there.
-pub async fn wait_until_ready(client: &Client, namespaces: &[String], health: &Health) {
+/// What an installation needs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs<'a> {
+    /// The namespaces that are watched; all of them if none is named.
+    pub namespaces: &'a [String],
+    /// Whether Secrets are looked after.
+    pub secrets: bool,
+}
+
+/// Returns when everything is there, and the API is as new as this operator.
+pub async fn wait_until_ready(client: &Client, needs: Needs<'_>, health: &Health) {
+    wait(client, needs, health, true).await;
+}
+
+async fn wait(client: &Client, needs: Needs<'_>, health: &Health, schema: bool) {
     let mut wait = FIRST_WAIT;
-    while !look(client, namespaces, health).await {
+    while !look(client, needs, health, schema).await {
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
 /// Keeps looking, for `/readyz` and the logs.
-pub async fn keep_looking(client: &Client, namespaces: &[String], health: &Health) {
+pub async fn keep_looking(client: &Client, needs: Needs<'_>, health: &Health) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(CHECK_EVERY) => {}
             () = health.suspected() => {}
         }
-        wait_until_ready(client, namespaces, health).await;
+        wait(client, needs, health, false).await;
     }
 }
 
 /// Looks once. Returns whether everything is there.
-async fn look(client: &Client, namespaces: &[String], health: &Health) -> bool {
-    let missing = match tokio::time::timeout(PATIENCE, missing(client, namespaces)).await {
+/// `schema`: whether to look at the schema too, which is large.
+async fn look(client: &Client, needs: Needs<'_>, health: &Health, schema: bool) -> bool {
+    let all = async {
+        let mut missing = missing(client, needs).await;
+        if schema && missing.is_empty() {
+            missing.extend(served::is_older(client).await);
+        }
+        missing
+    };
+    let missing = match tokio::time::timeout(PATIENCE, all).await {
         Ok(missing) => missing,
         Err(_) => vec![format!("an answer of the API server within {} s", PATIENCE.as_secs())],
     };
@@ -66,8 +88,9 @@ enum Unlisted {
 }
 
 /// What is missing in the namespaces that are watched; in any, where all are.
-async fn missing(client: &Client, namespaces: &[String]) -> Vec<String> {
+async fn missing(client: &Client, needs: Needs<'_>) -> Vec<String> {
     let mut missing = Vec::new();
+    let namespaces = needs.namespaces;
     let every = namespaces.is_empty().then_some(None);
     for namespace in every.into_iter().chain(namespaces.iter().map(|name| Some(name.as_str()))) {
         let mut forbidden = None;
@@ -78,7 +101,7 @@ async fn missing(client: &Client, namespaces: &[String]) -> Vec<String> {
             Err(Unlisted::NoApi) if missing.iter().any(|known| known == NO_API) => {}
             Err(Unlisted::NoApi) => missing.push(NO_API.to_owned()),
         }
-        let rights = rights_lacking(client, namespace, forbidden).await;
+        let rights = rights_lacking(client, namespace, needs.secrets, forbidden).await;
         let place = namespace.map(|name| format!("in the namespace {name}: ")).unwrap_or_default();
         missing.extend(rights.into_iter().map(|right| format!("{place}{right}")));
     }
@@ -103,8 +126,13 @@ async fn list_apps(client: &Client, namespace: Option<&str>) -> Result<(), Unlis
     }
 }
 
-async fn rights_lacking(client: &Client, namespace: Option<&str>, forbidden: Option<String>) -> Vec<String> {
-    match missing_rights(client, namespace.unwrap_or("default")).await {
+async fn rights_lacking(
+    client: &Client,
+    namespace: Option<&str>,
+    secrets: bool,
+    forbidden: Option<String>,
+) -> Vec<String> {
+    match missing_rights(client, namespace.unwrap_or("default"), secrets).await {
         Ok(rights) => with_remedy(rights, forbidden, namespace),
         Err(error) => {
             let mut missing = with_remedy(Vec::new(), forbidden, namespace);
@@ -139,7 +167,7 @@ fn with_remedy(mut rights: Vec<String>, forbidden: Option<String>, namespace: Op
     rights
 }
 
-async fn missing_rights(client: &Client, namespace: &str) -> Result<Vec<String>, kube::Error> {
+async fn missing_rights(client: &Client, namespace: &str, secrets: bool) -> Result<Vec<String>, kube::Error> {
     let review = SelfSubjectRulesReview {
         spec: SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) },
         ..SelfSubjectRulesReview::default()
@@ -150,11 +178,11 @@ async fn missing_rights(client: &Client, namespace: &str) -> Result<Vec<String>,
         // Another authorizer than RBAC: it cannot list what it allows.
         return Ok(Vec::new());
     };
-    Ok(lacking(&rules.resource_rules))
+    Ok(lacking(&rules.resource_rules, secrets))
 }
 
 /// The rights of the table that the rules do not give, one line per resource.
-fn lacking(rules: &[ResourceRule]) -> Vec<String> {
+fn lacking(rules: &[ResourceRule], secrets: bool) -> Vec<String> {
     let holds = |words: Option<&Vec<String>>, word: &str| {
         words.is_some_and(|words| words.iter().any(|given| given == word || given == "*"))
     };
@@ -166,13 +194,17 @@ fn lacking(rules: &[ResourceRule]) -> Vec<String> {
                 && rule.resource_names.as_ref().is_none_or(Vec::is_empty)
         })
     };
+    let of_secrets = if secrets { SECRETS } else { &[] };
     TABLE
         .iter()
-        .filter_map(|row| {
+        .map(|row| (row, ""))
+        .chain(of_secrets.iter().map(|row| (row, ", which --watch-secrets needs")))
+        .filter_map(|(row, why)| {
             let verbs: Vec<_> =
                 row.verbs.iter().copied().filter(|verb| !given(row.group, row.resource, verb)).collect();
             let group = if row.group.is_empty() { String::new() } else { format!(".{}", row.group) };
-            (!verbs.is_empty()).then(|| format!("the right to {} {}{group}", verbs.join(", "), row.resource))
+            (!verbs.is_empty())
+                .then(|| format!("the right to {} {}{group}{why}", verbs.join(", "), row.resource))
         })
         .collect()
 }
@@ -195,7 +227,13 @@ mod tests {
 
     #[test]
     fn the_role_gives_everything_that_is_needed() {
-        assert!(lacking(&rules_of_the_role()).is_empty());
+        assert!(lacking(&rules_of_the_role(), false).is_empty());
+    }
+
+    #[test]
+    fn the_rights_for_secrets_are_missed_where_they_are_to_be_looked_after() {
+        let told = lacking(&rules_of_the_role(), true);
+        assert_eq!(told, ["the right to get, list, watch secrets, which --watch-secrets needs"]);
     }
 
     #[test]
@@ -206,7 +244,7 @@ mod tests {
                 rule.verbs.retain(|verb| verb != "patch");
             }
         }
-        assert_eq!(lacking(&rules), ["the right to patch deployments.apps"]);
+        assert_eq!(lacking(&rules, false), ["the right to patch deployments.apps"]);
     }
 
     #[test]
@@ -236,6 +274,6 @@ mod tests {
             verbs: vec!["*".to_owned()],
             resource_names: None,
         };
-        assert!(lacking(&[rule]).is_empty());
+        assert!(lacking(&[rule], true).is_empty());
     }
 }

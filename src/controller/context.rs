@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::references::References;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::startup::Needs;
 
 /// What every reconcile shares.
 pub struct Context {
@@ -58,6 +59,11 @@ impl Context {
             metrics,
             health,
         }
+    }
+
+    /// What has to be there for the work.
+    pub fn needs(&self) -> Needs<'_> {
+        Needs { namespaces: &self.namespaces, secrets: self.settings.watch_secrets }
     }
 
     /// Forgets an app that is gone.

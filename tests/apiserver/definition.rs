@@ -1,12 +1,16 @@
 //! The `CustomResourceDefinition` as the API server sees it.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
 use http::Request;
 use nodeapp_operator::generated;
-use nodeapp_testkit::{Tier, story};
+use nodeapp_operator::health::Health;
+use nodeapp_operator::startup::{self, Needs};
+use nodeapp_testkit::{Tier, story, story_alone};
 use serde_json::{Value, json};
 
-use crate::support::{Operator, SOON, Tap, admin, app, apply, install, reported};
+use crate::support::{Operator, SOON, Tap, admin, app, apply, install, operator_client, reported};
 
 #[test]
 fn the_definition_is_taken_without_a_warning() {
@@ -50,6 +54,48 @@ fn kubectl_scale_reaches_the_deployment_and_a_selector_is_there_for_autoscalers(
                 Ok(())
             })
             .await
+    });
+}
+
+#[test]
+fn an_operator_that_is_newer_than_its_definition_waits_and_names_what_is_missing() {
+    story_alone(Tier::Apiserver, |_| async {
+        install().await?;
+        let client = admin(&Tap::default()).await?;
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodeapps.nodeapp.dev";
+        let definition: Value = serde_saphyr::from_str(&generated::crd_yaml())?;
+        let mut older = definition.clone();
+        let schema = &mut older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+        schema["spec"]["properties"]["rollout"]["properties"]
+            .as_object_mut()
+            .expect("fields")
+            .remove("paused");
+        apply(&client, path, &older).await?;
+        let health = Health::new(&[]);
+        let operator = operator_client(&Tap::default()).await?;
+        let told = async || {
+            let missing = health.missing();
+            let words =
+                "spec.rollout.paused in the CustomResourceDefinition nodeapps.nodeapp.dev, which is older";
+            ensure!(missing.iter().any(|missing| missing.starts_with(words)), "{missing:?}");
+            Ok(())
+        };
+        // It is shown a moment after it was taken.
+        let sees = async {
+            loop {
+                let looked = startup::wait_until_ready(&operator, Needs::default(), &health);
+                if tokio::time::timeout(Duration::from_secs(1), looked).await.is_err() {
+                    break told().await;
+                }
+            }
+        };
+        let seen = tokio::time::timeout(SOON, sees).await;
+        apply(&client, path, &definition).await?;
+        seen??;
+        let looked = startup::wait_until_ready(&operator, Needs::default(), &health);
+        tokio::time::timeout(SOON, looked).await?;
+        ensure!(health.missing().is_empty(), "{:?}", health.missing());
+        Ok(())
     });
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use nodeapp_operator::health::Health;
 use nodeapp_operator::permissions::{CLUSTER, Permission, TABLE};
-use nodeapp_operator::startup;
+use nodeapp_operator::startup::{self, Needs};
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::json;
 
@@ -145,7 +145,7 @@ fn missing_rights_are_named_and_found_again() {
         install().await?;
         let health = Health::new(&[]);
         let client = operator_client(&Tap::default()).await?;
-        startup::wait_until_ready(&client, &[], &health).await;
+        startup::wait_until_ready(&client, Needs::default(), &health).await;
         assert!(health.missing().is_empty(), "{:?}", health.missing());
 
         // Someone without any, whom no run before this one gave a binding.
@@ -154,7 +154,7 @@ fn missing_rights_are_named_and_found_again() {
         config.auth_info.impersonate = Some(nobody.clone());
         let poor = kube::Client::try_from(config)?;
         let looking = async {
-            startup::wait_until_ready(&poor, &[], &health).await;
+            startup::wait_until_ready(&poor, Needs::default(), &health).await;
             Ok(())
         };
         let given = async {

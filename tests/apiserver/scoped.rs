@@ -4,8 +4,9 @@
 use anyhow::{Result, ensure};
 use kube::Client;
 use kube::api::{Api, DeleteParams};
+use nodeapp_operator::generated;
 use nodeapp_operator::health::Health;
-use nodeapp_operator::{generated, startup};
+use nodeapp_operator::startup::{self, Needs};
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
@@ -52,7 +53,8 @@ async fn look_after_two(namespace: &Namespace, admin: &Client, others: &[String;
 
     grant(admin, &named[0], &user).await?;
     let health = Health::new(&[]);
-    let both_are_looked_at = startup::wait_until_ready(&poor, &named, &health);
+    let needs = Needs { namespaces: &named, secrets: false };
+    let both_are_looked_at = startup::wait_until_ready(&poor, needs, &health);
     let given = namespace.eventually("what is missing is named with its namespace", SOON, async || {
         let missing = health.missing();
         let words = format!("in the namespace {}: the right to", named[1]);
