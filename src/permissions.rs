@@ -37,9 +37,13 @@ pub const TABLE: &[Permission] = &[
     Permission {
         group: "",
         resource: "pods",
-        verbs: &["list", "patch", "watch"],
-        why: "how the instances of an app are is seen in its pods; those that want a number get one",
-        unproved: &[],
+        verbs: &["delete", "list", "patch", "watch"],
+        why: "how the instances of an app are is seen in its pods; those that want a number get one, and one \
+              with a number beyond those that are wanted makes room for the one that is missing",
+        unproved: &[(
+            "delete",
+            "only after a scale-down of pods that are not ready, which has a test of its own",
+        )],
     },
     Permission {
         group: "",

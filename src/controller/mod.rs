@@ -9,6 +9,7 @@
 //! [`observe`] is the only reader and [`apply`] the only writer of children;
 //! [`validate`], [`desired`] and [`status`] are plain functions.
 
+pub mod additions;
 pub mod apply;
 pub mod backoff;
 pub mod cache;
@@ -75,7 +76,13 @@ async fn reconcile(app: Arc<Guarded>, context: Arc<Context>) -> Result<Action, E
     let key = key(&app);
     let steps = tokio::time::timeout(PATIENCE, Box::pin(steps(&app, &key, &context)));
     match steps.await.unwrap_or_else(|_| Err(late(&key))) {
-        Ok(done) => {
+        // What a pod's missing number has nothing to do with was carried out.
+        Ok((done, Some(error))) if done.outcome != Outcome::Deleting => {
+            context.metrics.failed(error.class(), started.elapsed());
+            let delay = failed(&app, key, &error, &context);
+            Ok(done.within(Some(delay)).next(rand::random()))
+        }
+        Ok((done, _)) => {
             let outcome = done.outcome;
             context.metrics.succeeded(outcome, started.elapsed());
             match outcome {
@@ -107,7 +114,12 @@ fn late(key: &AppKey) -> Error {
 /// What to do about a failed reconcile: say it once, try again later.
 #[allow(clippy::needless_pass_by_value)] // The library's signature.
 fn retry(app: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let (key, class, text) = (key(&app), error.class(), error.to_string());
+    Action::requeue(failed(&app, key(&app), error, &context))
+}
+
+/// Counts and logs a failure; returns when to try again.
+fn failed(app: &Guarded, key: AppKey, error: &Error, context: &Context) -> Duration {
+    let (class, text) = (error.class(), error.to_string());
     let verdict = context.memory.failed(key.clone(), app.meta().generation, class, &text, rand::random());
     let (namespace, app, class, delay) = (key.namespace, key.name, class.name(), verdict.delay);
     if verdict.known {
@@ -115,26 +127,35 @@ fn retry(app: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     } else {
         tracing::warn!(namespace, app, class, ?delay, "{text}; trying again");
     }
-    Action::requeue(verdict.delay)
+    verdict.delay
 }
 
 fn key(app: &Guarded) -> AppKey {
     AppKey { namespace: app.namespace().unwrap_or_default(), name: app.name_any() }
 }
 
-/// What waits for the operator first, then the five steps.
-async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, Error> {
+/// What waits for the operator first, then the five steps. Returns why pods could not
+/// be given their numbers beside what else came of it.
+async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<(Done, Option<Error>), Error> {
     if app.meta().deletion_timestamp.is_some() {
-        return Ok(Outcome::Deleting.into());
+        return Ok((Outcome::Deleting.into(), None));
     }
     // Whatever becomes of the spec: pods of the one before need their numbers too.
-    let numbered = numbering::assign(context, key).await;
-    let done = Box::pin(five_steps(app, key, context)).await?;
-    Ok(done.within(numbered?))
+    let (again, unnumbered) = match numbering::assign(context, key).await {
+        Ok(again) => (again, None),
+        Err(error) => (None, Some(error)),
+    };
+    let done = Box::pin(five_steps(app, key, context, unnumbered.as_ref())).await?;
+    Ok((done.within(again), unnumbered))
 }
 
 /// The five steps.
-async fn five_steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Done, Error> {
+async fn five_steps(
+    app: &Guarded,
+    key: &AppKey,
+    context: &Context,
+    unnumbered: Option<&Error>,
+) -> Result<Done, Error> {
     let app = match &app.0 {
         Ok(app) => app,
         Err(unreadable) => return report::unreadable(context, key, unreadable).await.map(Done::from),
@@ -144,7 +165,11 @@ async fn five_steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<Do
     let last = report::last(context, app, key);
     let same_spec = last.observed_generation == app.metadata.generation;
     let observed = observe::cached(&context.caches, owner, &last);
-    let observed = observed.among(context.capacity.known_to(key), same_spec);
+    let (nodes, same_spec) = context.capacity.known_to(key, same_spec);
+    let mut observed = observed.among(nodes, same_spec);
+    observed.unnumbered = unnumbered
+        .filter(|error| error.class().needs_a_person() || is_lasting(context, app, key))
+        .map(|error| (error.class(), told_of_numbers(error)));
     let runs = runs::still(&observed);
     let live = Live { deployment: observed.deployment.as_deref(), runs: runs.as_ref() };
     if names::is_paused(app.meta()) {
@@ -198,6 +223,12 @@ async fn report_failure(context: &Context, app: &NodeApp, key: &AppKey, observed
     }
 }
 
+/// What comes of pods that cannot be given their numbers.
+fn told_of_numbers(error: &Error) -> String {
+    let waits = "New instances do not start before they have their numbers; those that run go on";
+    if error.action == error::Action::Number { format!("{error}. {waits}") } else { error.to_string() }
+}
+
 /// So many failures in a row are no hiccup any more: half a minute and more.
 const LASTING: u32 = 5;
 
@@ -222,13 +253,13 @@ async fn carry_out(
     mut observed: Observed,
     context: &Context,
 ) -> Result<CarriedOut, Error> {
-    observed.contents = references::look(
-        &context.references,
-        &context.client,
-        owner.key,
-        &valid.references(context.settings.watch_secrets),
-    )
-    .await?;
+    let secrets = context.settings.watch_secrets;
+    let mut references = valid.references(secrets);
+    if let Some(template) = desired::earlier_template(valid, &observed) {
+        references.extend(valid.references_of(&template, secrets));
+    }
+    observed.contents =
+        references::look(&context.references, &context.client, owner.key, &references).await?;
     let mut looked = false;
     loop {
         let children = desired::desired(valid, &observed, &context.settings);

@@ -38,11 +38,22 @@ pub struct Gift {
     pub number: u32,
 }
 
+/// A pod whose number is beyond those that are wanted, while a smaller one is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misplaced {
+    /// Name of the pod.
+    pub pod: String,
+    /// UID of the pod.
+    pub uid: String,
+}
+
 /// Who gets a number now, and when to look again though nothing happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Numbers to give.
     pub gifts: Vec<Gift>,
+    /// A pod to be deleted, so that its successor gets the number that is missing.
+    pub misplaced: Option<Misplaced>,
     /// Time until a pod stops being waited for.
     pub again: Option<Duration>,
 }
@@ -65,7 +76,30 @@ pub fn plan(pods: &[Arc<AppPod>], wanted: u32, given: &Given, now: Timestamp) ->
     for pods in revisions.values() {
         of_revision(pods, wanted, given, now, &mut plan);
     }
+    if let ([pods], None, true) =
+        (&*revisions.into_values().collect::<Vec<_>>(), plan.again, plan.gifts.is_empty())
+    {
+        plan.misplaced = misplaced(pods, wanted);
+    }
     plan
+}
+
+/// The pod with the highest number, where it is beyond those that are wanted and one of
+/// them is free: a `ReplicaSet` that is scaled down removes pods that are not ready
+/// first, whatever their numbers. Only at rest, and while all others are ready.
+fn misplaced(pods: &[&AppPod], wanted: u32) -> Option<Misplaced> {
+    let numbers: Option<BTreeSet<u32>> = pods.iter().map(|pod| pod.instance()).collect();
+    let numbers = numbers?;
+    let staying: Vec<&AppPod> = pods.iter().copied().filter(|pod| !pod.is_terminating()).collect();
+    let is_missing = (0..wanted).any(|number| !numbers.contains(&number));
+    if !is_missing || u32::try_from(staying.len()) != Ok(wanted) {
+        return None;
+    }
+    let highest = staying.iter().max_by_key(|pod| pod.instance())?;
+    let others_serve = staying.iter().all(|pod| pod.is_ready() || pod.metadata.uid == highest.metadata.uid);
+    let name = |text: &Option<String>| text.clone().unwrap_or_default();
+    (others_serve && highest.instance()? >= wanted)
+        .then(|| Misplaced { pod: name(&highest.metadata.name), uid: name(&highest.metadata.uid) })
 }
 
 fn of_revision(pods: &[&AppPod], wanted: u32, given: &Given, now: Timestamp, plan: &mut Plan) {
@@ -103,7 +137,7 @@ fn of_revision(pods: &[&AppPod], wanted: u32, given: &Given, now: Timestamp, pla
 /// they were made from a template that has the gate. Returns when to look again.
 pub(super) async fn assign(context: &Context, key: &AppKey) -> Result<Option<Duration>, Error> {
     let pods = context.caches.pods.of(key);
-    if pods.iter().all(|pod| pod.gate(INSTANCE_GATE).is_none()) {
+    if pods.iter().all(|pod| pod.gate(INSTANCE_GATE).is_none() && pod.instance().is_none()) {
         return Ok(None);
     }
     let wanted = context.caches.wanted(key);
@@ -111,7 +145,17 @@ pub(super) async fn assign(context: &Context, key: &AppKey) -> Result<Option<Dur
         let pod = pods.iter().find(|pod| pod.metadata.uid.as_deref() == Some(uid));
         pod.is_some_and(|pod| pod.instance().is_none())
     });
-    let Plan { gifts, mut again } = plan(&pods, wanted, &given, Timestamp::now());
+    let Plan { gifts, misplaced, mut again } = plan(&pods, wanted, &given, Timestamp::now());
+    if let Some(misplaced) = misplaced {
+        let (namespace, app, pod) = (&key.namespace, &key.name, &misplaced.pod);
+        tracing::info!(
+            namespace,
+            app,
+            pod,
+            "is replaced, so that a smaller number than its own is not missing"
+        );
+        apply::replace(&context.client, namespace, &misplaced).await?;
+    }
     for gift in gifts {
         if apply::give(&context.client, &key.namespace, &gift).await? {
             tracing::debug!(
@@ -229,6 +273,48 @@ mod tests {
         let plan = plan(&pods, 2, &given, at(100));
         assert_eq!(plan.gifts.len(), 1);
         assert_eq!((plan.gifts[0].pod.as_str(), plan.gifts[0].number), ("x", 1));
+    }
+
+    /// Pods that are ready, by their numbers.
+    fn ready(numbers: &[u32]) -> Vec<AppPod> {
+        let ready = json!([{"type": "Ready", "status": "True"}]);
+        let ready = |number: &u32| {
+            let mut pod = pod("a", &format!("p{number}"), Some(*number));
+            pod.status.conditions = serde_json::from_value(ready.clone()).unwrap();
+            pod
+        };
+        numbers.iter().map(ready).collect()
+    }
+
+    fn replaced(pods: &[AppPod], wanted: u32) -> Option<String> {
+        let pods: Vec<_> = pods.iter().cloned().map(Arc::new).collect();
+        plan(&pods, wanted, &HashMap::new(), at(100)).misplaced.map(|misplaced| misplaced.pod)
+    }
+
+    #[test]
+    fn a_number_that_a_scale_down_took_away_comes_back_in_place_of_one_beyond() {
+        assert_eq!(replaced(&ready(&[1, 2]), 2).as_deref(), Some("p2"), "0 was not ready, and went");
+        assert_eq!(replaced(&ready(&[2, 3]), 2).as_deref(), Some("p3"), "one at a time");
+        for (pods, wanted) in [(ready(&[0, 1]), 2), (ready(&[1, 2]), 3), (ready(&[1, 2, 3]), 2), (vec![], 0)]
+        {
+            assert_eq!(replaced(&pods, wanted), None, "{pods:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_replaced_for_its_number_before_everything_rests() {
+        let and = |other: AppPod| [ready(&[1, 2]), vec![other]].concat();
+        assert_eq!(replaced(&and(leaving(pod("a", "x", Some(0)), 110)), 2), None, "it is on its way out");
+        assert_eq!(replaced(&and(leaving(pod("a", "x", Some(0)), 10)), 2), None, "it may run on a lost node");
+        assert_eq!(replaced(&and(pod("a", "x", None)), 3), None, "that one gets it");
+        assert_eq!(replaced(&and(pod("b", "x", Some(0))), 2), None, "a rollout");
+        let mut unready = ready(&[1, 2]);
+        unready[0].status.conditions.clear();
+        assert_eq!(replaced(&unready, 2), None, "nobody would serve");
+        unready.swap(0, 1);
+        unready[0].status.conditions.clear();
+        unready[1] = ready(&[1])[0].clone();
+        assert_eq!(replaced(&unready, 2).as_deref(), Some("p2"), "that one serves nobody");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::cache::{AppKey, Cache};
 use super::capacity::Known;
 use super::desired::{History, revision_of};
-use super::error::{Action, Error};
+use super::error::{Action, Class, Error};
 use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER, REVISION_ANNOTATION, annotation};
 use super::pods::AppPod;
 use super::references::Contents;
@@ -107,6 +107,8 @@ pub struct Observed {
     pub filled: Option<FillStatus>,
     /// Whether the status is about the spec as it is now.
     pub same_spec: bool,
+    /// Why pods are not given the numbers that they wait for.
+    pub unnumbered: Option<(Class, String)>,
     /// Objects that belong to someone else.
     pub taken: Vec<Taken>,
 }

@@ -2,6 +2,8 @@
 //! ten thousand, since there may be thousands. Everything else in a pod is not
 //! even read.
 
+use std::sync::Arc;
+
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ContainerState, PodSchedulingGate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -137,6 +139,14 @@ impl AppPod {
         self.is_waiting() && self.status.conditions.iter().any(unschedulable)
     }
 
+    /// Whether it gets requests.
+    pub fn is_ready(&self) -> bool {
+        self.status
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    }
+
     /// Whether it is being deleted.
     pub fn is_terminating(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
@@ -146,6 +156,55 @@ impl AppPod {
     /// by a node in need, or left by one that shut down.
     pub fn has_ended(&self) -> bool {
         matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+}
+
+/// Longest part of a kubelet's message that is told.
+const LONGEST_MESSAGE: usize = 300;
+
+/// Why a container of a pod that is to run cannot be started, in the words of its
+/// kubelet; the same for as long as it is the same. `image`: of a container by its name.
+pub fn held_up(pods: &[Arc<AppPod>], image: impl Fn(&str) -> Option<String>) -> Option<String> {
+    pods.iter().filter(|pod| !pod.is_terminating() && !pod.has_ended()).find_map(|pod| {
+        let status = &pod.status;
+        let containers = status.init_container_statuses.iter().chain(&status.container_statuses);
+        let reason = containers.into_iter().find_map(|container| {
+            let waiting = container.state.as_ref()?.waiting.as_ref()?;
+            let message = waiting.message.as_deref().unwrap_or_default();
+            let image =
+                || image(&container.name).unwrap_or_else(|| format!("of the container {}", container.name));
+            match waiting.reason.as_deref()? {
+                // The kubelet goes back and forth between the first two.
+                "ErrImagePull" | "ImagePullBackOff" => {
+                    Some(format!("the image {} cannot be pulled{}", image(), why_not_pulled(message)))
+                }
+                "InvalidImageName" => Some(format!("{} is no name of an image", image())),
+                reason @ ("ErrImageNeverPull"
+                | "CreateContainerConfigError"
+                | "CreateContainerError"
+                | "RunContainerError") => {
+                    let message: String = message.chars().take(LONGEST_MESSAGE).collect();
+                    Some(format!("its container {} cannot be started: {reason}: {message}", container.name))
+                }
+                _ => None,
+            }
+        })?;
+        Some(format!("In {}, {reason}", pod.metadata.name.as_deref().unwrap_or_default()))
+    })
+}
+
+/// What the registry said, in a word that stays the same from try to try.
+fn why_not_pulled(message: &str) -> &'static str {
+    let message = message.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["unauthorized", "denied", "authorization failed", "forbidden"]) {
+        ": the registry wants other credentials, or has no such image"
+    } else if says(&["not found", "notfound", "manifest unknown"]) {
+        ": the registry has no such image"
+    } else if says(&["no such host", "timeout", "connection refused", "unreachable", "dial tcp"]) {
+        ": the registry cannot be reached"
+    } else {
+        ""
     }
 }
 
@@ -196,5 +255,49 @@ mod tests {
     fn a_pod_that_lacks_nearly_everything_can_be_read() {
         let pod: AppPod = serde_json::from_value(json!({"metadata": {"name": "x"}})).unwrap();
         assert!(!pod.is_terminating() && !pod.has_ended() && pod.template_hash().is_none());
+    }
+
+    fn waits(reason: &str, message: &str) -> Vec<Arc<AppPod>> {
+        let state = json!({"waiting": {"reason": reason, "message": message}});
+        let pod = json!({
+            "metadata": {"name": "web-x"},
+            "status": {"containerStatuses": [{"name": "app", "state": state}]},
+        });
+        vec![Arc::new(serde_json::from_value(pod).unwrap())]
+    }
+
+    fn told(reason: &str, message: &str) -> Option<String> {
+        held_up(&waits(reason, message), |name| (name == "app").then(|| "registry.example/web:2".to_owned()))
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_pulled_is_told_alike_at_every_try() {
+        let error = "rpc error: code = NotFound desc = failed to pull \"registry.example/web:2\": not found";
+        let back = format!("Back-off pulling image \"web:2\": ErrImagePull: {error}");
+        let first = told("ErrImagePull", error).unwrap();
+        let expected =
+            "In web-x, the image registry.example/web:2 cannot be pulled: the registry has no such image";
+        assert_eq!(first, expected);
+        assert_eq!(told("ImagePullBackOff", &back).as_ref(), Some(&first));
+        for (message, word) in [
+            ("pull access denied, repository does not exist or may require authorization", "credentials"),
+            ("dial tcp: lookup registry.example: no such host", "cannot be reached"),
+            ("something else", "cannot be pulled"),
+        ] {
+            assert!(told("ErrImagePull", message).unwrap().contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_cannot_be_made_is_told_in_the_words_of_the_kubelet() {
+        let text = told("CreateContainerConfigError", "configmap \"settings\" not found").unwrap();
+        assert!(text.ends_with("CreateContainerConfigError: configmap \"settings\" not found"), "{text}");
+        assert!(told("CreateContainerError", &"x".repeat(9_000)).unwrap().len() < 500);
+        for usual in ["ContainerCreating", "PodInitializing", "CrashLoopBackOff"] {
+            assert_eq!(told(usual, "back-off 10s"), None, "{usual}");
+        }
+        let mut leaving = (*waits("ErrImagePull", "")[0]).clone();
+        leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert_eq!(held_up(&[Arc::new(leaving)], |_| None), None);
     }
 }

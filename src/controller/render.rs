@@ -192,6 +192,8 @@ fn objects(children: Children<Prepared>, owned: bool) -> Vec<Value> {
         filling: _,
         autoscaler,
         rivals: _,
+        held_up: _,
+        unnumbered: _,
         stage: _,
     } = children;
     let all = [

@@ -80,6 +80,8 @@ pub enum Reason {
     ApplyFailing,
     /// An autoscaler of someone else sets the number of pods.
     ForeignAutoscaler,
+    /// The app's own autoscaler cannot do its work.
+    AutoscalerInactive,
     /// Nothing is wrong.
     Healthy,
     /// The spec can be carried out.
@@ -124,6 +126,7 @@ impl Reason {
             Self::ApplyRefused => "ApplyRefused",
             Self::ApplyFailing => "ApplyFailing",
             Self::ForeignAutoscaler => "ForeignAutoscaler",
+            Self::AutoscalerInactive => "AutoscalerInactive",
             Self::Healthy => "Healthy",
             Self::Accepted => "Accepted",
             Self::PlainCredentials => "PlainCredentials",

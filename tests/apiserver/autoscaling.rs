@@ -11,6 +11,7 @@ use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::before::{end, job};
 use crate::support::{Operator, SOON, Tap, app, condition, reported, settled, told};
 
 /// Longer than the period of the controller of autoscalers in the local cluster.
@@ -182,6 +183,30 @@ fn a_stopped_app_comes_back_to_the_number_that_the_autoscaler_had_chosen() {
         let all = seen(&mut numbers);
         ensure!(all == [5, 0, 5], "{all:?}");
         Ok(())
+    });
+}
+
+#[test]
+fn a_stopped_app_with_a_new_revision_that_waits_for_its_job_comes_back_to_its_number() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&app("shop", &autoscaled(2, 6))).await?;
+        settled(&namespace, "shop").await?;
+        scale(&namespace, "kube-controller-manager", 5).await?;
+        let mut changed = autoscaled(2, 6);
+        changed["stopped"] = json!(true);
+        namespace.apply(&app("shop", &changed)).await?;
+        becomes(&namespace, 0).await?;
+        changed["rollout"] = json!({"before": {"command": ["migrate"]}});
+        changed["args"] = json!(["new"]);
+        namespace.apply(&app("shop", &changed)).await?;
+        reported(&namespace, "shop", "True").await?;
+        changed["stopped"] = json!(false);
+        namespace.apply(&app("shop", &changed)).await?;
+        let (_, pod) = job(&namespace).await?;
+        ensure!(replicas(&namespace).await? == 0, "instances before the job");
+        end(&namespace, &pod, 0).await?;
+        becomes(&namespace, 5).await
     });
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Patch, PatchParams};
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
@@ -62,6 +64,43 @@ fn pods_are_numbered_from_0_and_scaling_down_removes_the_highest() {
         assert_eq!(holder(&two, "0"), holder(&four, "0"));
         namespace.apply(&indexed(3)).await?;
         numbered(&namespace, &["0", "1", "2"]).await.map(drop)
+    });
+}
+
+#[test]
+fn a_scale_down_that_takes_0_since_it_is_not_ready_is_put_right() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&indexed(3)).await?;
+        let three = numbered(&namespace, &["0", "1", "2"]).await?;
+        // What a kubelet says of the others.
+        for number in ["1", "2"] {
+            let status = json!({"status": {
+                "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
+            }});
+            let pods = namespace.api::<Pod>();
+            pods.patch_status(&holder(&three, number), &PatchParams::default(), &Patch::Merge(status))
+                .await?;
+        }
+        namespace
+            .eventually("two are known to be ready", SOON, async || {
+                let deployment = namespace.get("Deployment", "shop").await?;
+                ensure!(deployment["status"]["readyReplicas"] == 2, "{}", deployment["status"]);
+                Ok(())
+            })
+            .await?;
+        namespace.apply(&indexed(2)).await?;
+        namespace
+            .eventually("0 and 1 are there, and 2 went in place of 0", SOON, async || {
+                let numbers = numbers(&namespace).await?;
+                let mut sorted: Vec<&str> = numbers.values().map(String::as_str).collect();
+                sorted.sort_unstable();
+                ensure!(sorted == ["0", "1"], "{numbers:?}");
+                ensure!(holder(&numbers, "1") == holder(&three, "1"), "{numbers:?}");
+                ensure!(holder(&numbers, "0") != holder(&three, "0"), "it was never removed: {numbers:?}");
+                Ok(())
+            })
+            .await
     });
 }
 

@@ -18,6 +18,7 @@ mod import;
 mod instance_index;
 mod interrupted;
 mod jobs;
+mod killed;
 mod lease;
 mod others;
 mod people;

@@ -1,6 +1,7 @@
 //! Rollouts that fail, wait, or are taken back.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nodeapp_testkit::Namespace;
@@ -84,6 +85,67 @@ fn a_build_that_crashes_is_taken_back_and_told_with_its_exit_code_and_last_lines
 }
 
 #[test]
+fn an_image_that_cannot_be_pulled_is_named_at_once_and_when_it_is_taken_back() {
+    e2e(|namespace| async move {
+        let rollout = json!({"rollout": {"progressDeadline": "8s", "autoRollback": true}});
+        let shop = App::serving(&namespace, "shop", "web.js")?.with(&rollout);
+        shop.apply(&namespace).await?;
+        shop.ready(&namespace, 1).await?;
+        let before = pod_uids(&namespace, "shop").await?;
+        let image = "the image registry.invalid/shop:2 cannot be pulled";
+        shop.clone().with(&json!({"image": "registry.invalid/shop:2"})).apply(&namespace).await?;
+        // Not only once it has failed.
+        let named = async || {
+            let app = namespace.get("NodeApp", "shop").await?;
+            let progressing = condition(&app, "Progressing")?;
+            ensure!(progressing["reason"] == "RollingOut", "{progressing}");
+            ensure!(
+                progressing["message"].as_str().is_some_and(|text| text.contains(image)),
+                "{progressing}"
+            );
+            Ok(())
+        };
+        namespace.eventually("the image is named", SOON, named).await?;
+        let told = says(&namespace, "shop", "Degraded", "RolledBack").await?;
+        ensure!(told.contains(image), "{told}");
+        let back = async || {
+            ensure!(pod_uids(&namespace, "shop").await? == before, "other pods than before");
+            ensure!(namespace.ready_pods("shop").await?.len() == 1, "not ready");
+            Ok(())
+        };
+        namespace.eventually("only the pod of before is left", SOON, back).await
+    });
+}
+
+#[test]
+fn max_unavailable_and_min_ready_seconds_govern_how_a_change_reaches_the_pods() {
+    e2e(|namespace| async move {
+        let rollout = json!({"maxSurge": 0, "maxUnavailable": "50%", "minReadySeconds": 3});
+        let fields = json!({"instances": 4, "rollout": rollout});
+        let shop = App::serving(&namespace, "shop", "web.js")?.with(&fields);
+        shop.clone().env(&[("VERSION", "v1")]).apply(&namespace).await?;
+        shop.ready(&namespace, 4).await?;
+        shop.clone().env(&[("VERSION", "v2")]).apply(&namespace).await?;
+        let (fewest, began) = (Cell::new(4), Instant::now());
+        let rolled = async || {
+            let pods = namespace.pods("shop").await?;
+            let staying = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count();
+            assert!(staying <= 4, "{staying} pods without any surge");
+            let deployment = namespace.get("Deployment", "shop").await?;
+            let available = deployment["status"]["availableReplicas"].as_u64().unwrap_or(0);
+            assert!(available >= 2, "{}", deployment["status"]);
+            fewest.set(fewest.get().min(available));
+            crate::app::settled(&namespace, "shop", 4).await.map(drop)
+        };
+        namespace.eventually("four pods of the new spec", SOON, rolled).await?;
+        ensure!(fewest.get() == 2, "never fewer than {} were available", fewest.get());
+        // Two steps, each of at least three seconds.
+        ensure!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
+        Ok(())
+    });
+}
+
+#[test]
 fn a_stopped_app_keeps_everything_but_its_pods_and_comes_back_to_the_same_count() {
     e2e(|namespace| async move {
         let shop = App::serving(&namespace, "shop", "web.js")?.with(&json!({"instances": 2}));
@@ -98,6 +160,7 @@ fn a_stopped_app_keeps_everything_but_its_pods_and_comes_back_to_the_same_count(
         };
         namespace.eventually("no pod is left", SOON, gone).await?;
         namespace.get("Service", "shop").await?;
+        namespace.get("PodDisruptionBudget", "shop").await?;
         ensure!(namespace.get("NodeApp", "shop").await?["spec"]["instances"] == 2, "the count is lost");
         ensure!(namespace.list("ControllerRevision").await?.len() == 1, "a stop is no new template");
         shop.apply(&namespace).await?;

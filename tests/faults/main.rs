@@ -15,7 +15,7 @@ use nodeapp_operator::controller::desired::Settings;
 use nodeapp_operator::controller::wiring::{WATCHED, WatchEnded};
 use nodeapp_operator::health::Health;
 use nodeapp_operator::metrics::Metrics;
-use nodeapp_operator::startup;
+use nodeapp_operator::startup::{self, Needs};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -136,6 +136,51 @@ async fn a_server_error_that_lasts_reaches_the_status_and_goes_from_it_when_it_h
     assert!(fake.answers(&Method::PATCH, "/deployments/").len() >= 5, "not at the first hiccup");
     fake.heal();
     healthy(&fake).await;
+}
+
+// A right that is missing, or a webhook that refuses.
+#[tokio::test(start_paused = true)]
+async fn pods_that_cannot_be_given_their_numbers_are_told_and_nothing_is_held_against_the_spec() {
+    let fake = Fake::default();
+    let message = "pods is forbidden: no right to patch";
+    fake.fail(Fault { on: (Method::PATCH, "/pods/"), code: 403, message, times: usize::MAX });
+    let mut numbered = app(1, 1);
+    numbered["spec"]["instanceIndex"] = json!(true);
+    fake.put(APP, Some(numbered.clone()));
+    let operator = start(&fake);
+    healthy(&fake).await;
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "cart-7d-x", "namespace": "shop", "uid": "p1",
+            "labels": {
+                "nodeapp.dev/app": "cart", "app.kubernetes.io/managed-by": "nodeapp-operator",
+                "pod-template-hash": "7d",
+            },
+        },
+        "spec": {"schedulingGates": [{"name": "nodeapp.dev/instance-index"}]},
+    });
+    fake.put("/api/v1/namespaces/shop/pods/cart-7d-x", Some(pod));
+    let degraded = eventually("the app is degraded", || {
+        condition(&fake, "Degraded").filter(|condition| condition["status"] == "True")
+    })
+    .await;
+    assert_eq!(degraded["reason"], "ApplyRefused");
+    let text = degraded["message"].as_str().unwrap_or_default();
+    assert!(text.contains("cannot number Pod cart-7d-x") && text.contains(message), "{text}");
+    assert_eq!(condition(&fake, "Valid").unwrap_or_default()["status"], "True");
+    // Everything else goes on, and so do the tries.
+    numbered["metadata"]["generation"] = json!(2);
+    numbered["spec"]["instances"] = json!(3);
+    fake.put(APP, Some(numbered));
+    eventually("the Deployment has three replicas", || {
+        (fake.get(DEPLOYMENT)?["spec"]["replicas"] == 3).then_some(())
+    })
+    .await;
+    eventually("it is tried again", || (fake.answers(&Method::PATCH, "/pods/").len() >= 3).then_some(()))
+        .await;
+    let counted = operator.metrics.render();
+    assert!(!counted.contains("{class=\"forbidden\"} 0"), "{counted}");
 }
 
 #[tokio::test]
@@ -312,7 +357,8 @@ async fn without_its_api_the_operator_waits_and_says_so() {
     fake.fail(apps(404));
     let health = Arc::new(Health::new(&[]));
     let (client, waiting) = (fake.client(), health.clone());
-    let task = tokio::spawn(async move { startup::wait_until_ready(&client, &[], &waiting).await });
+    let task =
+        tokio::spawn(async move { startup::wait_until_ready(&client, Needs::default(), &waiting).await });
     eventually("the definition is named as missing", || {
         health.missing().iter().any(|missing| missing.contains("nodeapps.nodeapp.dev")).then_some(())
     })
@@ -342,7 +388,8 @@ async fn a_refusal_that_no_review_explains_is_told_in_the_servers_words() {
     });
     let health = Arc::new(Health::new(&[]));
     let (client, waiting) = (fake.client(), health.clone());
-    let task = tokio::spawn(async move { startup::wait_until_ready(&client, &[], &waiting).await });
+    let task =
+        tokio::spawn(async move { startup::wait_until_ready(&client, Needs::default(), &waiting).await });
     let missing = eventually("the refusal is told", || {
         health.missing().into_iter().find(|missing| missing.contains("the webhook says no"))
     })

@@ -14,6 +14,7 @@ rules:
   resources:
   - pods
   verbs:
+  - delete
   - list
   - patch
   - watch

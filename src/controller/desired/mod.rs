@@ -30,8 +30,10 @@ pub use fill::{Filling, changes_at};
 pub(super) use job::revision_of;
 pub use revision::{HISTORY_LIMIT, History, obsolete};
 
+use super::error::Class;
 use super::names;
 use super::observe::Observed;
+use super::pods;
 use super::restarts::{self, Restarts};
 use super::runs::{self, Runs};
 use super::validate::ValidatedApp;
@@ -87,6 +89,10 @@ pub struct Children<Stage> {
     pub autoscaler: Option<HorizontalPodAutoscaler>,
     /// Names of autoscalers of others that decide it too.
     pub rivals: Vec<String>,
+    /// Why a container of a pod cannot be started.
+    pub held_up: Option<String>,
+    /// Why pods are not given the numbers that they wait for.
+    pub unnumbered: Option<(Class, String)>,
     /// Only here so that the stage is part of the type.
     pub(super) stage: PhantomData<Stage>,
 }
@@ -128,6 +134,8 @@ impl<Stage> Children<Stage> {
             filling: None,
             autoscaler: None,
             rivals: Vec::new(),
+            held_up: None,
+            unnumbered: None,
             stage: PhantomData,
         }
     }
@@ -137,6 +145,12 @@ impl<Stage> Children<Stage> {
         let deployment = self.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref());
         let cron_job = self.cron_job.as_ref().and_then(|job| job.spec.as_ref()?.job_template.spec.as_ref());
         deployment.map(|spec| &spec.template).or_else(|| cron_job.map(|spec| &spec.template))
+    }
+
+    fn image_of(&self, container: &str) -> Option<String> {
+        let spec = self.template()?.spec.as_ref()?;
+        let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
+        all.find(|known| known.name == container)?.image.clone()
     }
 
     /// Whether an object of this kind is among them.
@@ -158,10 +172,11 @@ impl<Stage> Children<Stage> {
 /// the revisions, is used again as it is, whatever this version would render.
 pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> Children<Prepared> {
     let filling = fill::decide(app, observed);
-    // A stopped app stays stopped.
-    let filled = filling.as_ref().filter(|_| app.instances > 0).map(|filling| {
+    let filled = filling.as_ref().map(|filling| {
         let mut filled = app.clone();
-        filled.instances = filling.wanted;
+        filled.unless_stopped = filling.wanted;
+        // A stopped app stays stopped.
+        filled.instances = if app.stopped { 0 } else { filling.wanted };
         filled
     });
     let app = filled.as_ref().unwrap_or(app);
@@ -173,15 +188,16 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
         Some(_) => restarts::of_job(app, observed.cron_job.as_deref()),
         None => restarts::decide(app, observed.schedule.as_ref(), live, observed.now),
     };
+    // Before what restarts stamp on it, which refers to nothing.
+    let config = config::config(app, &template, observed, settings.watch_secrets);
     let template = restarts.stamped(template);
-    let pods = if let Some(schedule) = app.job() {
+    let workload = if let Some(schedule) = app.job() {
         Pods {
             deployment: None,
             cron_job: Some(cron_job::build(app, schedule, template)),
             runs: runs::look(app, observed),
         }
     } else {
-        let config = config::config(app, observed, settings.watch_secrets);
         let mut deployment = deployment::build(app, template, course.running.as_deref(), config);
         if let Some(spec) = deployment.spec.as_mut().filter(|_| no_pods) {
             spec.replicas = Some(0);
@@ -194,11 +210,22 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
         course,
         service::build(app),
         disruption_budget::build(app),
-        pods,
+        workload,
         restarts,
     );
     let (autoscaler, rivals) = (autoscaler::build(app), observed.rivals.clone());
-    Children { job, obsolete_jobs, filling, autoscaler, rivals, ..children }
+    let held_up = pods::held_up(&observed.pods, |container| children.image_of(container));
+    let unnumbered = observed.unnumbered.clone();
+    Children { job, obsolete_jobs, filling, autoscaler, rivals, held_up, unnumbered, ..children }
+}
+
+/// The template of the pods that there are, where it is another than the spec's.
+pub(super) fn earlier_template(app: &ValidatedApp, observed: &Observed) -> Option<PodTemplateSpec> {
+    let running = observed.running.as_ref()?;
+    let wanted = names::revision(&app.name, &app.source_text());
+    let revision =
+        observed.revisions.iter().find(|revision| revision.metadata.name.as_ref() == Some(running));
+    revision::template_of(revision.filter(|_| *running != wanted)?)
 }
 
 /// Metadata of a child.

@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 
 use super::rollout::{Rollout, Situation};
-use super::{Findings, course, rivals, seconds};
+use super::{Findings, autoscaler, course, rivals, seconds};
+use crate::controller::desired::{Applied, Children};
 use crate::controller::text::cut;
 use crate::crd::{Condition, ConditionType, NodeAppStatus, Reason};
 
@@ -113,6 +114,7 @@ pub(super) fn verdicts(
     standing: Standing,
     warning: Option<&str>,
     previous: &NodeAppStatus,
+    now: Timestamp,
 ) -> [Verdict; 5] {
     let accepted = |text: &str| match warning {
         None => Verdict::new(ConditionType::Valid, true, Reason::Accepted, text),
@@ -126,7 +128,9 @@ pub(super) fn verdicts(
     let Some(hindrance) = hindrance(findings, previous) else {
         let Standing { ready, available, progressing, degraded, .. } = standing;
         let degraded = match findings {
-            Findings::Applied(children) => rivals::degradation_beside(children, degraded),
+            Findings::Applied(children) => {
+                autoscaler::degradation_beside(children, rivals::degradation_beside(children, degraded), now)
+            }
             _ => degraded,
         };
         return [ready, available, progressing, or_unknown(degraded), accepted("the spec is carried out")];
@@ -173,9 +177,18 @@ pub(super) struct Hindrance {
     pub goes_on: bool,
 }
 
+/// Pods wait for their numbers, and the operator cannot give them.
+fn unnumbered(children: &Children<Applied>) -> Option<Hindrance> {
+    let (class, error) = children.unnumbered.as_ref()?;
+    let reason = if class.needs_a_person() { Reason::ApplyRefused } else { Reason::ApplyFailing };
+    let message = error.clone();
+    Some(Hindrance { reason, message, invalidates: false, degrades: true, goes_on: false })
+}
+
 fn hindrance(findings: Findings<'_>, previous: &NodeAppStatus) -> Option<Hindrance> {
     match findings {
-        Findings::Applied(children) => course::hindrance(children, previous.failed_reason.as_deref())
+        Findings::Applied(children) => unnumbered(children)
+            .or_else(|| course::hindrance(children, previous.failed_reason.as_deref()))
             .or_else(|| {
                 let message = children.filling.as_ref()?.trouble.clone()?;
                 let reason = Reason::CapacityUnknown;

@@ -1,6 +1,7 @@
 //! Fifth step: what to tell. A plain function of what was found and done; the
 //! clock is passed in, and times move only when a condition flips.
 
+mod autoscaler;
 mod conditions;
 mod course;
 mod env;
@@ -103,7 +104,7 @@ pub fn compute(
     let runs = findings.live().runs;
     let standing = runs.map_or_else(|| Standing::of(&situation), job::standing);
     let warning = env::warning(app);
-    let conditions = conditions::verdicts(findings, standing, warning.as_deref(), previous)
+    let conditions = conditions::verdicts(findings, standing, warning.as_deref(), previous, now)
         .into_iter()
         .map(|verdict| condition(verdict, previous, generation, now))
         .collect();
@@ -150,12 +151,22 @@ fn situation(
     let due = (same_spec && same_number && was_ready(previous))
         || scaling_until(previous, deployment).is_some_and(|deadline| deadline <= now);
     let mut situation = Situation::of(deployment, due);
+    // Pods that the operator does not let start say nothing about their template.
+    let is_held_up = matches!(findings, Findings::Applied(children) if children.unnumbered.is_some());
+    situation.overdue &= !is_held_up;
     course::tell_of_config(previous, findings, &mut situation);
     let explains = |exit: &&LastExit| {
         let deadline = rollout::deadline(deployment);
         situation.has_failed() && is_of_late(exit, missed_since(previous, &situation, now), deadline)
     };
-    if let Some(exit) = previous.last_exit.as_ref().filter(explains) {
+    let held_up = match findings {
+        Findings::Applied(children) => children.held_up.as_ref(),
+        _ => None,
+    };
+    // What keeps a pod from starting now says more than how one ended before.
+    if let Some(held_up) = held_up.filter(|_| situation.lacks_instances()) {
+        situation.message = format!("{}. {held_up}", situation.message);
+    } else if let Some(exit) = previous.last_exit.as_ref().filter(explains) {
         situation.message = format!("{}. {}", situation.message, exits::last_words(exit));
     }
     situation
@@ -241,7 +252,7 @@ pub fn good_for(
     }
     let scaled = scaling_until(status, findings.live().deployment);
     let restart = status.cron_restart.as_ref().and_then(|schedule| schedule.next.as_ref()?.parse().ok());
-    let filled = status.fill_cluster.as_ref().and_then(changes_at);
+    let filled = status.fill_cluster.as_ref().filter(|_| !awaits_nodes(findings)).and_then(changes_at);
     // One of them has come meanwhile.
     let mut dues = [restart, filled].into_iter().flatten();
     if matches!(findings, Findings::Applied(_)) && dues.any(|due: Timestamp| due <= now) {
@@ -250,7 +261,17 @@ pub fn good_for(
     // Past them, only an event changes anything.
     let until = |time: Timestamp| Duration::try_from(time.duration_since(now)).ok();
     let waits = [scaled, restart, filled].into_iter().flatten().filter_map(until);
-    waits.filter(|wait| !wait.is_zero()).min()
+    let (again, unscaled) = match findings {
+        Findings::Applied(children) => (children.course.again(), autoscaler::due(children)),
+        _ => (None, None),
+    };
+    let waits = waits.chain(unscaled.and_then(until));
+    waits.filter(|wait| !wait.is_zero()).chain(again).min()
+}
+
+/// Whether the nodes are still to be looked at, which wakes the app by itself.
+fn awaits_nodes(findings: Findings<'_>) -> bool {
+    matches!(findings, Findings::Applied(children) if children.filling.as_ref().is_some_and(|it| it.awaits_nodes))
 }
 
 /// What speaks against replacing all instances now.

@@ -165,6 +165,11 @@ impl Situation {
         self.missing || matches!(self.rollout, Rollout::Stuck)
     }
 
+    /// Whether instances are to come, or have not.
+    pub(super) const fn lacks_instances(&self) -> bool {
+        self.has_failed() || matches!(self.rollout, Rollout::Rolling | Rollout::Scaling)
+    }
+
     /// Whether the app serves, and why.
     pub(super) const fn availability(&self) -> (bool, Reason) {
         match (self.available, self.wanted) {

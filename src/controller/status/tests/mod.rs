@@ -2,6 +2,7 @@
 
 mod detours;
 mod failures;
+mod held_up;
 mod hindrances;
 mod jobs;
 mod limits;
