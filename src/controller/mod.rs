@@ -141,7 +141,8 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<(Done, 
         return Ok((Outcome::Deleting.into(), None));
     }
     // Whatever becomes of the spec: pods of the one before need their numbers too.
-    let (again, unnumbered) = match numbering::assign(context, key).await {
+    let replaces = !names::is_paused(app.meta());
+    let (again, unnumbered) = match numbering::assign(context, key, replaces).await {
         Ok(again) => (again, None),
         Err(error) => (None, Some(error)),
     };

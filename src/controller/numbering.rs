@@ -135,7 +135,12 @@ fn of_revision(pods: &[&AppPod], wanted: u32, given: &Given, now: Timestamp, pla
 
 /// Gives the waiting pods of an app their numbers, whatever its spec says by now:
 /// they were made from a template that has the gate. Returns when to look again.
-pub(super) async fn assign(context: &Context, key: &AppKey) -> Result<Option<Duration>, Error> {
+/// `replaces`: whether a pod may be deleted for its number.
+pub(super) async fn assign(
+    context: &Context,
+    key: &AppKey,
+    replaces: bool,
+) -> Result<Option<Duration>, Error> {
     let pods = context.caches.pods.of(key);
     if pods.iter().all(|pod| pod.gate(INSTANCE_GATE).is_none() && pod.instance().is_none()) {
         return Ok(None);
@@ -146,7 +151,7 @@ pub(super) async fn assign(context: &Context, key: &AppKey) -> Result<Option<Dur
         pod.is_some_and(|pod| pod.instance().is_none())
     });
     let Plan { gifts, misplaced, mut again } = plan(&pods, wanted, &given, Timestamp::now());
-    if let Some(misplaced) = misplaced {
+    if let Some(misplaced) = misplaced.filter(|_| replaces) {
         let (namespace, app, pod) = (&key.namespace, &key.name, &misplaced.pod);
         tracing::info!(
             namespace,

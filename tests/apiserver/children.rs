@@ -6,6 +6,7 @@ use anyhow::ensure;
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
+use crate::killed::at_rest;
 use crate::support::{KINDS, Operator, SOON, Tap, app, create, reported, settled, told, versions};
 
 #[test]
@@ -192,7 +193,8 @@ fn what_someone_adds_to_the_pods_goes_at_once_and_annotations_and_restarts_stay(
             })
             .await?;
         told(&namespace, "Reverted", "the Deployment shop").await?;
-        let rests = settled(&namespace, "shop").await?;
+        at_rest(&namespace, &tap).await?;
+        let rests = versions(&namespace, "shop").await?;
         let writes = tap.writes();
         let still = async || {
             ensure!(versions(&namespace, "shop").await? == rests, "it is written again and again");

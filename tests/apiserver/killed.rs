@@ -56,7 +56,7 @@ async fn killed_before_every_write(
 }
 
 /// Waits until an operator has written nothing for a while.
-async fn at_rest(namespace: &Namespace, tap: &Tap) -> Result<()> {
+pub(crate) async fn at_rest(namespace: &Namespace, tap: &Tap) -> Result<()> {
     let last = Cell::new((tap.writes(), Instant::now()));
     namespace
         .eventually("the operator rests", SOON, async || {
