@@ -176,7 +176,7 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
         let mut filled = app.clone();
         filled.unless_stopped = filling.wanted;
         // A stopped app stays stopped.
-        filled.instances = if app.stopped { 0 } else { filling.wanted };
+        filled.instances = if app.instances > 0 { filling.wanted } else { 0 };
         filled
     });
     let app = filled.as_ref().unwrap_or(app);
