@@ -13,6 +13,9 @@ use crate::e2e;
 /// The name that the file gives its app.
 const APP: &str = "api-server";
 
+/// There is no shell in the image, so its Node.js reads the log.
+const READ: &str = "require('fs').readFileSync('/nodeapp/logs/api-out.log', 'utf8')";
+
 /// The ready pods of the app, as many as fill the cluster.
 async fn filled(namespace: &Namespace) -> Result<Vec<String>> {
     let deployment = namespace.get("Deployment", APP).await?;
@@ -41,9 +44,10 @@ fn the_ecosystem_file_of_the_article_is_imported_applied_and_serves() {
             let answer: Value = serde_json::from_str(&namespace.pod_get(pod, PORT, "/").await?)?;
             ensure!(answer["pod"] == pod.as_str() && answer["env"] == "production", "{pod} answers {answer}");
             instances.insert(answer["instance"].to_string());
-            // It has said `ready` itself, and its log lines have PM2's date in the file that it names.
-            let lines = namespace.exec(pod, &["cat", "/nodeapp/logs/api-out.log"]).await?;
-            ensure!(lines.contains("listening on port 3000") && lines.starts_with("20"), "{pod}: {lines}");
+            // The file has the name, the date and the merging that PM2's file asks for.
+            let lines = namespace.exec(pod, &["node", "-p", READ]).await?;
+            ensure!(lines.starts_with("20") && lines.contains(" | Worker "), "{pod}: {lines}");
+            ensure!(lines.contains("listening on port 3000"), "{pod}: {lines}");
         }
         ensure!(instances.contains("\"0\""), "no instance has the number 0: {instances:?}");
         let service = format!("/api/v1/namespaces/{}/services/{APP}:{PORT}/proxy/", namespace.name());
