@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
-use nodeapp_operator::controller::desired::Settings;
+use nodeapp_operator::controller::desired::{DEFAULT_REDIS_IMAGE, Settings};
 use nodeapp_operator::operator::{self, Options};
 use nodeapp_operator::telemetry::{self, LogFormat};
 use nodeapp_operator::{ask, generated};
@@ -56,6 +56,15 @@ struct Run {
         value_parser = NonEmptyStringValueParser::new()
     )]
     forwarder_image: String,
+    /// Image with a Redis, for apps that ask for one and name no image: `redis-server` and
+    /// `redis-cli` must be in its PATH.
+    #[arg(
+        long,
+        env = "NODEAPP_REDIS_IMAGE",
+        default_value = DEFAULT_REDIS_IMAGE,
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    redis_image: String,
     /// Address of `/livez`, `/readyz` and `/metrics`.
     #[arg(long, env = "NODEAPP_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -117,6 +126,7 @@ fn run(arguments: Run) -> ExitCode {
         settings: Settings {
             runner_image: arguments.runner_image,
             forwarder_image: arguments.forwarder_image,
+            redis_image: arguments.redis_image,
             watch_secrets: arguments.watch_secrets,
         },
         listen: arguments.listen,

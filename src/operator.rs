@@ -79,6 +79,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         version = env!("CARGO_PKG_VERSION"),
         runner_image = settings.runner_image,
         forwarder_image = settings.forwarder_image,
+        redis_image = settings.redis_image,
         listen = %address,
         namespaces = if namespaces.is_empty() { "all".to_owned() } else { namespaces.join(", ") },
         "the operator starts"

@@ -128,6 +128,8 @@ fn every_node_app_shown_to_people_is_valid() {
         "examples/nodeapp.yaml",
         "examples/nodeapp-full.yaml",
         "examples/nodeapp-autoscaling.yaml",
+        "examples/nodeapp-redis.yaml",
+        "docs/redis.md",
         "README.md",
         "NOTES.txt",
     ] {

@@ -33,6 +33,7 @@ fn render(app: &str) -> Result<String> {
     let settings = Settings {
         runner_image: "registry.example/nodeapp-runner:9.9.9".to_owned(),
         forwarder_image: "registry.example/nodeapp-forwarder:9.9.9".to_owned(),
+        redis_image: "registry.example/valkey:8.1".to_owned(),
         watch_secrets: false,
     };
     let Children {
@@ -44,8 +45,15 @@ fn render(app: &str) -> Result<String> {
         job,
         cron_job,
         autoscaler,
+        redis,
         ..
     } = desired(&valid, &Observed::default(), &settings);
+    let redis = match redis.wanted() {
+        Some(redis) => {
+            vec![yaml(&redis.claim)?, yaml(&redis.secret)?, yaml(&redis.service)?, yaml(&redis.stateful_set)?]
+        }
+        None => vec![],
+    };
     let documents = [
         Some(yaml(&service_account)?),
         Some(yaml(&revision)?),
@@ -56,7 +64,7 @@ fn render(app: &str) -> Result<String> {
         cron_job.as_ref().map(yaml).transpose()?,
         autoscaler.as_ref().map(yaml).transpose()?,
     ];
-    Ok(documents.into_iter().flatten().collect::<Vec<_>>().join("---\n"))
+    Ok(documents.into_iter().flatten().chain(redis).collect::<Vec<_>>().join("---\n"))
 }
 
 fn compare(name: &str) -> Result<()> {
@@ -89,6 +97,13 @@ fn an_app_with_every_field() -> Result<()> {
 #[test]
 fn an_app_whose_number_of_instances_follows_the_load() -> Result<()> {
     compare("autoscaled")
+}
+
+#[test]
+fn apps_with_a_redis_beside_them_of_their_own_and_elsewhere() -> Result<()> {
+    compare("redis-sidecar")?;
+    compare("redis-shared")?;
+    compare("redis-external")
 }
 
 #[test]

@@ -243,6 +243,41 @@ fn variables(list: &str, around: impl Fn(Value) -> Value) -> Vec<Row> {
     fields.into_iter().map(row).collect()
 }
 
+fn redis() -> Vec<Row> {
+    let mode = |mode: &str| json!({"redis": {"mode": mode}});
+    let external = |more: Value| {
+        let mut redis = json!({"mode": "External", "address": "r:1"});
+        merge(&mut redis, &more);
+        json!({ "redis": redis })
+    };
+    let quantity = |value: &str| json!({"key": "cpu", "value": value});
+    let secret = || external(json!({"tls": {"ca": {"secretKeyRef": {"name": "s", "key": "k"}}}}));
+    let config = || external(json!({"tls": {"ca": {"configMapKeyRef": {"name": "s", "key": "k"}}}}));
+    let login = || external(json!({"credentials": {"secretName": "s"}}));
+    vec![
+        row("redis.mode", json!("Sidecar"), json!("Shared")),
+        within("redis.image", mode("Sidecar"), json!("r:1"), json!("r:2")),
+        within("redis.resources.requests.*", mode("Shared"), quantity("10m"), quantity("20m")),
+        within("redis.resources.limits.*", mode("Shared"), quantity("1"), quantity("2")),
+        within("redis.maxMemory", mode("Sidecar"), json!("10Mi"), json!("20Mi")),
+        within("redis.maxMemoryPolicy", mode("Sidecar"), json!("noeviction"), json!("volatile-ttl")),
+        within("redis.appendFsync", mode("Shared"), json!("always"), json!("no")),
+        within("redis.storage.size", mode("Shared"), json!("1Gi"), json!("2Gi")),
+        within("redis.storage.storageClassName", mode("Shared"), json!("fast"), json!("slow")),
+        within("redis.storage.retention", mode("Shared"), json!("Retain"), json!("Delete")),
+        within("redis.address", external(json!({})), json!("r:1"), json!("r:2")),
+        within("redis.access", external(json!({})), json!("Forwarder"), json!("Env")),
+        within("redis.credentials.secretName", login(), json!("a"), json!("b")),
+        within("redis.credentials.passwordKey", login(), json!("a"), json!("b")),
+        within("redis.credentials.usernameKey", login(), json!("a"), json!("b")),
+        within("redis.tls.serverName", external(json!({"tls": {}})), json!("a"), json!("b")),
+        within("redis.tls.ca.secretKeyRef.name", secret(), json!("a"), json!("b")),
+        within("redis.tls.ca.secretKeyRef.key", secret(), json!("a"), json!("b")),
+        within("redis.tls.ca.configMapKeyRef.name", config(), json!("a"), json!("b")),
+        within("redis.tls.ca.configMapKeyRef.key", config(), json!("a"), json!("b")),
+    ]
+}
+
 fn probes() -> Vec<Row> {
     let fields: [(&str, Value, [Value; 2]); 12] = [
         ("http.path", json!({"http": {}}), [json!("/a"), json!("/b")]),
@@ -316,7 +351,8 @@ fn children(row: &Row, value: &Value) -> String {
     let children = made(row, &spec, &observed);
     let pods = (children.deployment, children.cron_job, children.autoscaler);
     let around = (children.service_account, children.service, children.disruption_budget);
-    serde_json::to_string(&(around, pods, children.restarts.status, children.job)).unwrap()
+    let redis = children.redis.wanted().map(|redis| (&redis.claim, &redis.service, &redis.stateful_set));
+    serde_json::to_string(&(around, pods, children.restarts.status, children.job, redis)).unwrap()
 }
 
 /// A node for those that fill it.
@@ -347,7 +383,7 @@ fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {
 #[test]
 fn every_field_changes_what_is_made() {
     let rows: Vec<Row> =
-        [top_level(), autoscaling(), logs(), env(), probes()].into_iter().flatten().collect();
+        [top_level(), autoscaling(), logs(), env(), probes(), redis()].into_iter().flatten().collect();
     for row in &rows {
         let [one, other] = &row.values;
         assert_ne!(children(row, one), children(row, other), "{} has no effect", row.leaf);

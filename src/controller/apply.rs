@@ -1,6 +1,8 @@
 //! Fourth step, and the only one that writes children: in order, only what is
 //! not as it should be, and never what belongs to someone else.
 
+mod redis;
+
 use http::Request;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
@@ -112,6 +114,7 @@ impl<'a> Writer<'a> {
             rivals,
             held_up,
             unnumbered,
+            redis,
             stage: _,
         } = children;
         let known = observed
@@ -137,6 +140,7 @@ impl<'a> Writer<'a> {
             // A job is never changed, only made, and whoever deletes one asks for another.
             self.create(&job).await?;
         }
+        let redis = Box::pin(self.redis(redis, &observed.redis)).await?;
         // One that becomes the other first loses what it was.
         let mut live = observed.deployment.as_deref();
         if let Some(unwanted) = live.take_if(|_| deployment.is_none()) {
@@ -160,7 +164,7 @@ impl<'a> Writer<'a> {
         self.forget_history(&revision, course.running.as_deref(), observed).await?;
         let applied =
             Children::new(service_account, revision, course, service, disruption_budget, pods, restarts);
-        Ok(Children { filling, autoscaler, rivals, held_up, unnumbered, ..applied })
+        Ok(Children { filling, autoscaler, rivals, held_up, unnumbered, redis, ..applied })
     }
 
     /// The Deployment, whoever decides its number.

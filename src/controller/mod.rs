@@ -54,7 +54,7 @@ use apply::{Repair, Writer};
 use cache::AppKey;
 use context::Context;
 use error::{Class, Error};
-use observe::{Observed, Owner};
+use observe::{Names, Observed, Owner};
 use outcome::{Done, Outcome};
 use replicas::Autoscaled;
 use status::{Findings, Live};
@@ -177,7 +177,9 @@ async fn five_steps(
         let findings = Findings::Paused(live);
         return report::report(context, app, key, findings, Outcome::Paused).await;
     }
-    let valid = match validate::validate(app) {
+    let valid = validate::validate(app)
+        .and_then(|valid| validate::check_volume(&valid, observed.redis.claim.as_deref()).map(|()| valid));
+    let valid = match valid {
         Ok(valid) => valid,
         Err(problems) => {
             let findings = Findings::Invalid(&problems, live);
@@ -265,12 +267,13 @@ async fn carry_out(
     loop {
         let children = desired::desired(valid, &observed, &context.settings);
         // A worker has no use for the name of a Service.
-        observed.taken.retain(|taken| children.include(taken.kind));
+        observed.taken.retain(|taken| children.include(taken.kind, &taken.name));
         if !observed.taken.is_empty() {
             return Ok(CarriedOut::Taken(Box::new(observed)));
         }
         let revision = children.revision.name_any();
         let job = children.job.as_ref().map(ResourceExt::name_any);
+        let redis = children.redis.wanted().map(|redis| redis.stateful_set.name_any());
         let mut writer = Writer::new(&context.client, &valid.namespace);
         let applied = Box::pin(writer.apply(children, Autoscaled::of(valid), &observed)).await;
         context.metrics.wrote_children(writer.writes());
@@ -291,7 +294,8 @@ async fn carry_out(
             }
             Err(error) if error.is_taken() && !looked => {
                 looked = true;
-                observed = observe::live(&context.client, owner, &revision, job.as_deref(), observed).await?;
+                let names = Names { revision: &revision, job: job.as_deref(), redis: redis.as_deref() };
+                observed = observe::live(&context.client, owner, names, observed).await?;
             }
             Err(error) => return Err(error),
         }

@@ -50,6 +50,16 @@ pub const INSTANCE_GATE: &str = "nodeapp.dev/instance-index";
 pub const DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// Name of the container that brings the runner into a pod.
 pub const INSTALL_CONTAINER: &str = "install-runner";
+/// On the pod of a Redis that all instances of an app share: the app. Its selector.
+pub const REDIS_LABEL: &str = "nodeapp.dev/redis";
+/// On the `StatefulSet` of such a Redis: what its pod template was made from, and the template.
+pub const REDIS_TEMPLATE_ANNOTATION: &str = "nodeapp.dev/redis-template";
+/// Name of the container, in whatever pod, that is a Redis; and of its port.
+pub const REDIS_CONTAINER: &str = "redis";
+/// Name of the container that brings a Redis elsewhere to localhost.
+pub const FORWARDER_CONTAINER: &str = "redis-forwarder";
+/// Where an app finds its Redis on localhost, and where a Redis listens.
+pub const REDIS_LOCAL_PORT: u16 = 6379;
 /// Name of the app's container.
 pub const APP_CONTAINER: &str = "app";
 /// Name of the app's port in containers and Service.
@@ -122,6 +132,44 @@ pub fn before_job(app: &str, revision: &str, before: &str) -> String {
     format!("{}-before-{}", stem.trim_end_matches('-'), hash(&format!("{revision} {before}")))
 }
 
+/// The labels of what belongs to the Redis of an app.
+pub fn redis_labels(app: &str) -> BTreeMap<String, String> {
+    let mut labels = labels(app);
+    labels.insert("app.kubernetes.io/component".to_owned(), "redis".to_owned());
+    labels
+}
+
+/// The labels of its pod. None of them is in a selector of the app's, and none brings
+/// it to those who watch the pods of apps.
+pub fn redis_pod_labels(app: &str) -> BTreeMap<String, String> {
+    let mut labels = redis_labels(app);
+    labels.remove(APP_LABEL);
+    labels.remove(MANAGED_BY_LABEL);
+    labels.extend(redis_selector(app));
+    labels
+}
+
+/// The labels by which the pod of an app's Redis is found.
+pub fn redis_selector(app: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(REDIS_LABEL.to_owned(), app.to_owned())])
+}
+
+/// Name of everything that belongs to the Redis of an app. Its pod carries it in a
+/// label with a hash of ten letters behind it, so that 52 are the most.
+pub fn redis(app: &str) -> String {
+    const MOST: usize = 52 - "-redis".len();
+    if app.len() <= MOST {
+        return format!("{app}-redis");
+    }
+    let stem: String = app.chars().take(MOST - HASH_LENGTH - 1).collect();
+    format!("{}-{}-redis", stem.trim_end_matches('-'), hash(app))
+}
+
+/// Name of the Secret with its password.
+pub fn redis_secret(app: &str) -> String {
+    format!("{}-auth", redis(app))
+}
+
 /// Name of the revision that holds the template of `source`.
 ///
 /// The hash has no `-` and always the same length, so revisions of different
@@ -179,6 +227,8 @@ mod tests {
         ) {
             prop_assert!(is_service_name(&app));
             prop_assert!(is_subdomain(&revision(&app, &source)));
+            let redis = redis(&app);
+            prop_assert!(is_service_name(&redis) && redis.len() <= 52, "{}", redis);
             let job = before_job(&app, &revision(&app, &source), &source);
             prop_assert!(is_subdomain(&job) && job.len() <= 63, "{}", job);
             for (key, value) in labels(&app) {
@@ -195,6 +245,7 @@ mod tests {
         ) {
             prop_assume!(first != second);
             prop_assert_ne!(revision(&first, &source), revision(&second, &other));
+            prop_assert_ne!(redis(&first), redis(&second));
         }
 
         #[test]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope};
@@ -17,7 +17,7 @@ use super::cache::{AppKey, Cache};
 use super::capacity::Known;
 use super::desired::{History, revision_of};
 use super::error::{Action, Class, Error};
-use super::names::{APP_LABEL, MANAGED_BY_LABEL, MANAGER, REVISION_ANNOTATION, annotation};
+use super::names::{self, APP_LABEL, MANAGED_BY_LABEL, MANAGER, REVISION_ANNOTATION, annotation};
 use super::pods::AppPod;
 use super::references::Contents;
 use super::runners::Runners;
@@ -46,6 +46,10 @@ pub struct Caches {
     pub cron_jobs: Cache<CronJob>,
     /// Pods, which are the Deployment's children and not ours.
     pub pods: Cache<AppPod>,
+    /// Pods of shared Redises are run by these.
+    pub stateful_sets: Cache<StatefulSet>,
+    /// Their data.
+    pub claims: Cache<PersistentVolumeClaim>,
     /// Autoscalers, those of others too: by the Deployment that they scale.
     pub autoscalers: Cache<HorizontalPodAutoscaler>,
     /// What the runners in them have told.
@@ -87,6 +91,8 @@ pub struct Observed {
     pub running: Option<String>,
     /// The rollback by hand that is known of.
     pub rollback: Option<RollbackByHand>,
+    /// A Redis that all instances share.
+    pub redis: ObservedRedis,
     /// Autoscaler.
     pub autoscaler: Option<Arc<HorizontalPodAutoscaler>>,
     /// Names of autoscalers of others that scale the Deployment.
@@ -111,6 +117,17 @@ pub struct Observed {
     pub unnumbered: Option<(Class, String)>,
     /// Objects that belong to someone else.
     pub taken: Vec<Taken>,
+}
+
+/// What there is of a shared Redis. Its Secret is never looked at.
+#[derive(Clone, Debug, Default)]
+pub struct ObservedRedis {
+    /// Its pod.
+    pub stateful_set: Option<Arc<StatefulSet>>,
+    /// Its address.
+    pub service: Option<Arc<Service>>,
+    /// Its data.
+    pub claim: Option<Arc<PersistentVolumeClaim>>,
 }
 
 /// An object that has the name of a child but belongs to someone else.
@@ -143,6 +160,7 @@ pub struct Owner<'a> {
 /// What the watches know.
 pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Observed {
     let mut taken = Vec::new();
+    let redis = names::redis(&owner.key.name);
     let revisions = caches.revisions.of(owner.key);
     let deployment = sort_out(named(&caches.deployments, owner), owner, &mut taken);
     let is_ours = |job: &Arc<Job>| holder(job.meta(), owner).is_none() && revision_of(job).is_some();
@@ -166,6 +184,11 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
         running: running(deployment.as_deref(), status),
         deployment,
         rollback: status.rollback.clone(),
+        redis: ObservedRedis {
+            stateful_set: sort_out(called(&caches.stateful_sets, owner, &redis), owner, &mut taken),
+            service: sort_out(called(&caches.services, owner, &redis), owner, &mut taken),
+            claim: sort_out(called(&caches.claims, owner, &redis), owner, &mut taken),
+        },
         autoscaler: sort_out(named(&caches.autoscalers, owner), owner, &mut taken),
         rivals: rivals(caches, owner),
         wanted_before: status.desired_replicas,
@@ -199,13 +222,23 @@ pub fn instances(caches: &Caches, app: &AppKey) -> Vec<Instance> {
     pods.map(|pod| (pod.clone(), caches.runners.of(&pod))).collect()
 }
 
+/// Names of children that are not called as the app is.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The revision.
+    pub revision: &'a str,
+    /// The job before a rollout, if there is to be one.
+    pub job: Option<&'a str>,
+    /// What belongs to a shared Redis, if there is to be one.
+    pub redis: Option<&'a str>,
+}
+
 /// What the API server knows: asked when a name was found taken, since objects
 /// of others, and ours without their labels, are not watched.
 pub async fn live(
     client: &Client,
     owner: Owner<'_>,
-    revision: &str,
-    job: Option<&str>,
+    Names { revision, job, redis }: Names<'_>,
     mut known: Observed,
 ) -> Result<Observed, Error> {
     let mut taken = Vec::new();
@@ -216,6 +249,13 @@ pub async fn live(
     known.deployment = sort_out(get(client, owner, name).await?, owner, &mut taken);
     known.cron_job = sort_out(get(client, owner, name).await?, owner, &mut taken);
     known.autoscaler = sort_out(get(client, owner, name).await?, owner, &mut taken);
+    if let Some(name) = redis {
+        known.redis = ObservedRedis {
+            stateful_set: sort_out(get(client, owner, name).await?, owner, &mut taken),
+            service: sort_out(get(client, owner, name).await?, owner, &mut taken),
+            claim: sort_out(get(client, owner, name).await?, owner, &mut taken),
+        };
+    }
     let revision = sort_out(get::<ControllerRevision>(client, owner, revision).await?, owner, &mut taken);
     if let Some(revision) = revision {
         known.revisions.retain(|known| known.metadata.name != revision.metadata.name);
@@ -237,7 +277,11 @@ fn rivals(caches: &Caches, owner: Owner<'_>) -> Vec<String> {
 }
 
 fn named<K: Resource + PartialEq>(cache: &Cache<K>, owner: Owner<'_>) -> Option<Arc<K>> {
-    cache.of(owner.key).into_iter().find(|child| child.meta().name.as_deref() == Some(&owner.key.name))
+    called(cache, owner, &owner.key.name)
+}
+
+fn called<K: Resource + PartialEq>(cache: &Cache<K>, owner: Owner<'_>, name: &str) -> Option<Arc<K>> {
+    cache.of(owner.key).into_iter().find(|child| child.meta().name.as_deref() == Some(name))
 }
 
 async fn get<K>(client: &Client, owner: Owner<'_>, name: &str) -> Result<Option<Arc<K>>, Error>

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::cache::{AppKey, Cache};
 use super::capacity::Known;
-use super::desired::{self, Children, Prepared, Settings};
+use super::desired::{self, Children, Prepared, RedisChildren, Settings, SharedChildren};
 use super::names;
 use super::observe::{self, Caches, Owner};
 use super::references::{Content, Contents};
@@ -52,6 +52,8 @@ impl Snapshot {
             "PodDisruptionBudget" => keep(&caches.disruption_budgets, object, &kind)?,
             "Job" => keep(&caches.jobs, object, &kind)?,
             "Deployment" => keep(&caches.deployments, object, &kind)?,
+            "StatefulSet" => keep(&caches.stateful_sets, object, &kind)?,
+            "PersistentVolumeClaim" => keep(&caches.claims, object, &kind)?,
             "CronJob" => keep(&caches.cron_jobs, object, &kind)?,
             "HorizontalPodAutoscaler" => keep(&caches.autoscalers, object, &kind)?,
             "Pod" => keep(&caches.pods, object, &kind)?,
@@ -168,7 +170,7 @@ pub fn render(app: &NodeApp, snapshot: &Snapshot, settings: &Settings) -> Result
     let mut observed = observe::cached(&snapshot.caches, owner, &status).among(Known::NotYet, same_spec);
     observed.contents = snapshot.contents(&key.namespace, &valid.references(settings.watch_secrets));
     let children = desired::desired(&valid, &observed, settings);
-    observed.taken.retain(|taken| children.include(taken.kind));
+    observed.taken.retain(|taken| children.include(taken.kind, &taken.name));
     if !observed.taken.is_empty() {
         let lines: Vec<String> = observed.taken.iter().map(ToString::to_string).collect();
         return Err(format!("NodeApp {}: {}", key.name, lines.join("; ")));
@@ -194,19 +196,34 @@ fn objects(children: Children<Prepared>, owned: bool) -> Vec<Value> {
         rivals: _,
         held_up: _,
         unnumbered: _,
+        redis,
         stage: _,
     } = children;
+    let redis = match redis {
+        RedisChildren::Wanted(children) => of_redis(*children, owned),
+        RedisChildren::Unwanted | RedisChildren::StillUsed => Vec::new(),
+    };
     let all = [
         Some(value(service_account, owned)),
         Some(value(revision, owned)),
         service.map(|service| value(service, owned)),
         disruption_budget.map(|budget| value(budget, owned)),
         job.map(|job| value(job, owned)),
+    ];
+    let pods = [
         cron_job.map(|cron_job| value(cron_job, owned)),
         deployment.map(|deployment| value(deployment, owned)),
         autoscaler.map(|autoscaler| value(autoscaler, owned)),
     ];
-    all.into_iter().flatten().collect()
+    all.into_iter().flatten().chain(redis).chain(pods.into_iter().flatten()).collect()
+}
+
+/// Its Secret is shown without the password, which is made up when it is written.
+fn of_redis(children: SharedChildren, owned: bool) -> Vec<Value> {
+    let SharedChildren { claim, secret, service, stateful_set } = children;
+    let first = [Some(value(claim, owned)), secret.map(|secret| value(secret, owned))];
+    let rest = [value(service, owned), value(stateful_set, owned)];
+    first.into_iter().flatten().chain(rest).collect()
 }
 
 fn value<K>(mut object: K, owned: bool) -> Value

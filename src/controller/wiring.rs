@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::Api;
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
@@ -34,7 +34,7 @@ use super::{Guarded, capacity, names, reconcile, retry, runners, scopes};
 use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
-pub const WATCHED: [&str; 11] = [
+pub const WATCHED: [&str; 13] = [
     "NodeApp",
     "ServiceAccount",
     "ControllerRevision",
@@ -45,6 +45,8 @@ pub const WATCHED: [&str; 11] = [
     "CronJob",
     "Pod",
     "HorizontalPodAutoscaler",
+    "StatefulSet",
+    "PersistentVolumeClaim",
     "ConfigMap",
 ];
 
@@ -200,6 +202,8 @@ fn watch_children(
         watch_kind::<Job>(context, ours(), |it| &it.caches.jobs, slim_job, touched, tasks),
         watch_kind::<AppPod>(context, ours(), |it| &it.caches.pods, slim_pod, touched, tasks),
         watch_kind::<Deployment>(context, ours(), |it| &it.caches.deployments, slim, touched, tasks),
+        watch_kind::<StatefulSet>(context, ours(), |it| &it.caches.stateful_sets, slim, touched, tasks),
+        watch_kind::<PersistentVolumeClaim>(context, ours(), |it| &it.caches.claims, slim, touched, tasks),
         watch_kind::<HorizontalPodAutoscaler>(
             context,
             all(),

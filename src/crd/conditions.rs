@@ -82,6 +82,8 @@ pub enum Reason {
     ForeignAutoscaler,
     /// The app's own autoscaler cannot do its work.
     AutoscalerInactive,
+    /// The app's shared Redis does not answer.
+    RedisNotReady,
     /// Nothing is wrong.
     Healthy,
     /// The spec can be carried out.
@@ -127,6 +129,7 @@ impl Reason {
             Self::ApplyFailing => "ApplyFailing",
             Self::ForeignAutoscaler => "ForeignAutoscaler",
             Self::AutoscalerInactive => "AutoscalerInactive",
+            Self::RedisNotReady => "RedisNotReady",
             Self::Healthy => "Healthy",
             Self::Accepted => "Accepted",
             Self::PlainCredentials => "PlainCredentials",

@@ -61,3 +61,15 @@ pub const CPU_REQUEST: &str = "100m";
 pub const MEMORY_REQUEST: u64 = 128 << 20;
 /// How long memory must stay above `spec.maxMemoryRestart` before it counts.
 pub const MEMORY_CONFIRM: Duration = Duration::from_secs(1);
+/// `spec.redis.resources.limits.memory` of a Sidecar, in bytes.
+pub const REDIS_SIDECAR_MEMORY: u64 = 64 << 20;
+/// The same of a Shared Redis.
+pub const REDIS_SHARED_MEMORY: u64 = 256 << 20;
+/// Part of that limit which is for data, in percent, in a Sidecar.
+pub const REDIS_SIDECAR_DATA: u64 = 75;
+/// The same of a Shared Redis, which needs memory to rewrite its log.
+pub const REDIS_SHARED_DATA: u64 = 60;
+/// `spec.redis.storage.size`, in bytes.
+pub const REDIS_STORAGE: u64 = 1 << 30;
+/// `spec.redis.credentials.passwordKey`.
+pub const REDIS_PASSWORD_KEY: &str = "password";

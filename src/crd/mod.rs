@@ -15,6 +15,7 @@ pub mod launch;
 pub mod logs;
 pub mod notation;
 pub mod probes;
+pub mod redis;
 pub mod resources;
 pub mod rollout;
 pub mod spec;

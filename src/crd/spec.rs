@@ -14,6 +14,7 @@ use super::launch::UnhandledRejections;
 use super::logs::{LogRotate, LogType};
 use super::notation::{Delay, Size, Time};
 use super::probes::Probes;
+use super::redis::Redis;
 use super::resources::Resources;
 use super::rollout::Rollout;
 use super::status::NodeAppStatus;
@@ -207,6 +208,10 @@ pub struct NodeAppSpec {
     /// How a change of the spec reaches the instances (`pm2 reload`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// A Redis for what the instances share, or cache, on `localhost:6379` (PM2 has no such thing).
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<Redis>,
     /// Environment variables (PM2 `env`). They win over envFrom, and a profile wins over them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(

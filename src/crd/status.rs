@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::instance::FillStatus;
+use super::redis::RedisStatus;
 
 /// The observed state of an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +64,9 @@ pub struct NodeAppStatus {
     /// the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner_image: Option<String>,
+    /// The Redis of the app, if it asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisStatus>,
     /// Address of the Service inside the cluster; absent for a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -122,7 +126,7 @@ pub struct LastExit {
 #[serde(rename_all = "camelCase")]
 pub struct EnvNames {
     /// The source, such as `env`, `profile production`, `Secret db (env)`, `ConfigMap common
-    /// (envFrom)` or `port`.
+    /// (envFrom)`, `redis` or `port`.
     #[schemars(length(max = 1024))]
     pub from: String,
     /// Names of variables; `*` and `PREFIX_*` stand for all keys of the source.

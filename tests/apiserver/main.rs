@@ -24,6 +24,7 @@ mod others;
 mod people;
 mod property;
 mod pull_secret;
+mod redis;
 mod render;
 mod restarts;
 mod rights;

@@ -111,10 +111,17 @@ async fn live_through_everything(namespace: &Namespace) -> Result<()> {
     reported(namespace, "data", "True").await?;
     namespace.apply(&app("data", &json!({"args": ["2"], "rollout": before["rollout"]}))).await?;
     reported(namespace, "data", "True").await?;
+    // A Redis of its own comes, and goes with its data.
+    let redis = json!({"mode": "Shared", "storage": {"retention": "Delete"}});
+    namespace.apply(&app("keeps", &json!({"stopped": true, "redis": redis}))).await?;
+    reported(namespace, "keeps", "True").await?;
+    namespace.apply(&app("keeps", &json!({"stopped": true}))).await?;
+    reported(namespace, "keeps", "True").await?;
     // A name that is taken makes the operator look who has it.
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "other"}});
     namespace.apply(&account).await?;
-    namespace.apply(&app("other", &before)).await?;
+    let both = json!({"rollout": before["rollout"], "redis": redis});
+    namespace.apply(&app("other", &both)).await?;
     reported(namespace, "other", "False").await.map(drop)
 }
 

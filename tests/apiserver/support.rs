@@ -294,8 +294,14 @@ pub(crate) async fn grant_role(
     apply(admin, &format!("{base}/rolebindings/{name}"), &binding).await.map(drop)
 }
 
-/// The forwarder of new pod templates.
-const FORWARDER: &str = "registry.example/nodeapp-forwarder:1";
+/// What the operators of these tests are told beside the runner.
+fn settings() -> Settings {
+    Settings {
+        forwarder_image: "registry.example/nodeapp-forwarder:1".to_owned(),
+        redis_image: "registry.example/redis:1".to_owned(),
+        ..Settings::default()
+    }
+}
 
 /// A running operator that looks at one namespace.
 pub(crate) struct Operator {
@@ -323,14 +329,14 @@ impl Operator {
         grant_secrets(namespace).await?;
         let client = operator_client(tap).await?;
         let runner_image = "registry.example/nodeapp-runner:1".to_owned();
-        let settings = Settings { runner_image, forwarder_image: FORWARDER.to_owned(), watch_secrets: true };
+        let settings = Settings { runner_image, watch_secrets: true, ..settings() };
         Ok(Self::start_as_set(client, vec![namespace.name().to_owned()], settings))
     }
 
     /// Starts one with the rights of a client, that looks at these namespaces.
     pub(crate) fn start_as(client: Client, namespaces: Vec<String>, runner_image: &str) -> Self {
         let runner_image = runner_image.to_owned();
-        let settings = Settings { runner_image, forwarder_image: FORWARDER.to_owned(), watch_secrets: false };
+        let settings = Settings { runner_image, ..settings() };
         Self::start_as_set(client, namespaces, settings)
     }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use kube::ResourceExt;
 use nodeapp_operator::controller::cache::AppKey;
-use nodeapp_operator::controller::desired::Settings;
+use nodeapp_operator::controller::desired::{DEFAULT_REDIS_IMAGE, Settings};
 use nodeapp_operator::controller::render::{Snapshot, render};
 use nodeapp_operator::crd::NodeApp;
 use serde_json::Value;
@@ -23,7 +23,7 @@ const FORWARDER_IMAGE: &str = concat!("nodeapp/nodeapp-forwarder:", env!("CARGO_
 /// can be piped in. Without --observed the app is taken to be new, and its children are shown without owner.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  kustomize build . | kubectl nodeapp render -\n  kubectl get nodeapp,sa,cm,svc,pdb,deploy,hpa,cronjob,job,pod,controllerrevision -o yaml > now.yaml\n  kubectl nodeapp render shop.yaml --observed now.yaml"
+    after_help = "Examples:\n  kustomize build . | kubectl nodeapp render -\n  kubectl get nodeapp,sa,cm,svc,pdb,deploy,sts,pvc,hpa,cronjob,job,pod,controllerrevision -o yaml > now.yaml\n  kubectl nodeapp render shop.yaml --observed now.yaml"
 )]
 pub(crate) struct Args {
     /// Files with NodeApps, `-` for standard input.
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Image of the forwarder.
     #[arg(long, env = "NODEAPP_FORWARDER_IMAGE", default_value = FORWARDER_IMAGE)]
     forwarder_image: String,
+    /// Image of the Redis of apps that name none.
+    #[arg(long, env = "NODEAPP_REDIS_IMAGE", default_value = DEFAULT_REDIS_IMAGE)]
+    redis_image: String,
     /// The operator looks after Secrets that apps refer to, as with its own option of this name. Their metadata must
     /// be in --observed then; their values are not looked at and are better left out.
     #[arg(long)]
@@ -87,6 +90,7 @@ fn children(object: Value, args: &Args, snapshot: &Snapshot) -> Result<Vec<Value
     let settings = Settings {
         runner_image,
         forwarder_image: args.forwarder_image.clone(),
+        redis_image: args.redis_image.clone(),
         watch_secrets: args.watch_secrets,
     };
     render(&app, snapshot, &settings)

@@ -95,6 +95,7 @@ fn resource(kind: &str) -> Result<ApiResource> {
         "NodeApp" => ("nodeapp.dev", "v1alpha1", "nodeapps"),
         "Deployment" => ("apps", "v1", "deployments"),
         "ReplicaSet" => ("apps", "v1", "replicasets"),
+        "StatefulSet" => ("apps", "v1", "statefulsets"),
         "ControllerRevision" => ("apps", "v1", "controllerrevisions"),
         "CronJob" => ("batch", "v1", "cronjobs"),
         "Job" => ("batch", "v1", "jobs"),

@@ -66,7 +66,7 @@ fn pod(
     let index = pod.containers.iter().position(|container| container.name == names::APP_CONTAINER)?;
     let container = pod.containers.swap_remove(index);
     pod.containers = vec![of_the_app(app, before, container)];
-    pod.init_containers = None;
+    pod.init_containers = Some(with_redis(pod.init_containers)).filter(|left| !left.is_empty());
     // Nobody numbers it.
     pod.scheduling_gates = None;
     pod.volumes.iter_mut().for_each(|volumes| volumes.retain(|volume| !is_the_runners(&volume.name)));
@@ -76,6 +76,12 @@ fn pod(
         metadata: Some(ObjectMeta { labels: Some(names::job_labels(&app.name)), ..ObjectMeta::default() }),
         spec: Some(pod),
     })
+}
+
+/// Of what starts before the app, what brings its Redis: a migration may want it too.
+fn with_redis(containers: Option<Vec<core::Container>>) -> Vec<core::Container> {
+    let is_redis = |name: &str| matches!(name, names::REDIS_CONTAINER | names::FORWARDER_CONTAINER);
+    containers.into_iter().flatten().filter(|container| is_redis(&container.name)).collect()
 }
 
 fn is_the_runners(volume: &str) -> bool {

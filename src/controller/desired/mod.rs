@@ -10,6 +10,7 @@ mod disruption_budget;
 mod fill;
 mod job;
 mod pod;
+pub(super) mod redis;
 mod revision;
 mod service;
 mod service_account;
@@ -18,16 +19,17 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use k8s_openapi::Resource as _;
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{PodTemplateSpec, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PodTemplateSpec, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use course::{Course, Detour, Stage};
 pub use fill::{Filling, changes_at};
 pub(super) use job::revision_of;
+pub use redis::{RedisChildren, SharedChildren};
 pub use revision::{HISTORY_LIMIT, History, obsolete};
 
 use super::error::Class;
@@ -45,9 +47,15 @@ pub struct Settings {
     pub runner_image: String,
     /// Image with the forwarder, which brings Redis to an app's `localhost`.
     pub forwarder_image: String,
+    /// Image with a Redis, for apps that name none.
+    pub redis_image: String,
     /// Whether the operator may look after Secrets that apps refer to.
     pub watch_secrets: bool,
 }
+
+/// The Redis of an installation that names none. Valkey, under the licence that Redis had
+/// up to version 7.2: BSD-3-Clause.
+pub const DEFAULT_REDIS_IMAGE: &str = "docker.io/valkey/valkey:8.1";
 
 /// Children as they should be.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +101,8 @@ pub struct Children<Stage> {
     pub held_up: Option<String>,
     /// Why pods are not given the numbers that they wait for.
     pub unnumbered: Option<(Class, String)>,
+    /// A Redis that all instances share.
+    pub redis: RedisChildren,
     /// Only here so that the stage is part of the type.
     pub(super) stage: PhantomData<Stage>,
 }
@@ -136,6 +146,7 @@ impl<Stage> Children<Stage> {
             rivals: Vec::new(),
             held_up: None,
             unnumbered: None,
+            redis: RedisChildren::default(),
             stage: PhantomData,
         }
     }
@@ -153,10 +164,15 @@ impl<Stage> Children<Stage> {
         all.find(|known| known.name == container)?.image.clone()
     }
 
-    /// Whether an object of this kind is among them.
-    pub(super) fn include(&self, kind: &str) -> bool {
+    /// Whether an object of this kind and name is among them.
+    pub(super) fn include(&self, kind: &str, name: &str) -> bool {
+        let is_named = |object: &ObjectMeta| object.name.as_deref() == Some(name);
+        let redis = self.redis.wanted().is_some_and(|redis| is_named(&redis.stateful_set.metadata));
         match kind {
-            Service::KIND => self.service.is_some(),
+            StatefulSet::KIND | PersistentVolumeClaim::KIND => redis,
+            Service::KIND => {
+                redis || self.service.as_ref().is_some_and(|service| is_named(&service.metadata))
+            }
             PodDisruptionBudget::KIND => self.disruption_budget.is_some(),
             Deployment::KIND => self.deployment.is_some(),
             CronJob::KIND => self.cron_job.is_some(),
@@ -183,6 +199,7 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     let wanted = revision::build(app, observed, settings);
     let obsolete_jobs = course::obsolete_jobs(app, &wanted, observed);
     let course::Chosen { course, template, no_pods, job } = course::choose(app, &wanted, observed);
+    let redis = redis::decide(app, &template, observed, settings);
     let live = observed.deployment.as_deref();
     let restarts = match app.job() {
         Some(_) => restarts::of_job(app, observed.cron_job.as_deref()),
@@ -216,7 +233,7 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     let (autoscaler, rivals) = (autoscaler::build(app), observed.rivals.clone());
     let held_up = pods::held_up(&observed.pods, |container| children.image_of(container));
     let unnumbered = observed.unnumbered.clone();
-    Children { job, obsolete_jobs, filling, autoscaler, rivals, held_up, unnumbered, ..children }
+    Children { job, obsolete_jobs, filling, autoscaler, rivals, held_up, unnumbered, redis, ..children }
 }
 
 /// The template of the pods that there are, where it is another than the spec's.

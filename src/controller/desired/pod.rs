@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use nodeapp_contract::{CONFIG_ANNOTATION, RUNNER_PORT, env, paths};
 
-use super::Settings;
 use super::deployment::seconds_rounded_up;
+use super::{Settings, redis};
 use crate::controller::names;
 use crate::controller::validate::{InstanceIndex, ValidatedApp, config_text, log_volume_bytes};
 use crate::crd::notation::bytes_as_quantity;
@@ -23,6 +23,9 @@ const GRACE_MARGIN_SECONDS: i64 = 2;
 
 /// The template of an app's pods.
 pub(super) fn template(app: &ValidatedApp, settings: &Settings) -> core::PodTemplateSpec {
+    let redis = redis::part(app, settings);
+    let mut init_containers = vec![install_container(settings)];
+    init_containers.extend(redis.sidecars);
     core::PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(names::labels(&app.name)),
@@ -35,12 +38,12 @@ pub(super) fn template(app: &ValidatedApp, settings: &Settings) -> core::PodTemp
             restart_policy: app.job().map(|_| "Never".to_owned()),
             // Variables named after Services would overrule the app's own.
             enable_service_links: Some(false),
-            termination_grace_period_seconds: Some(grace_seconds(app)),
+            termination_grace_period_seconds: Some(grace_seconds(app) + redis.grace_seconds),
             security_context: Some(pod_security()),
             scheduling_gates: app.index.is_some().then(gates),
-            init_containers: Some(vec![install_container(settings)]),
-            containers: vec![app_container(app)],
-            volumes: Some(volumes(app)),
+            init_containers: Some(init_containers),
+            containers: vec![app_container(app, redis.env, redis.mounts)],
+            volumes: Some([volumes(app), redis.volumes].concat()),
             ..core::PodSpec::default()
         }),
     }
@@ -63,7 +66,8 @@ fn grace_seconds(app: &ValidatedApp) -> i64 {
         + GRACE_MARGIN_SECONDS
 }
 
-fn pod_security() -> core::PodSecurityContext {
+/// What Pod Security `restricted` asks of a pod, and the user that we run as.
+pub(super) fn pod_security() -> core::PodSecurityContext {
     core::PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(USER),
@@ -77,7 +81,8 @@ fn pod_security() -> core::PodSecurityContext {
     }
 }
 
-fn container_security() -> core::SecurityContext {
+/// The same of a container.
+pub(super) fn container_security() -> core::SecurityContext {
     core::SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),
@@ -86,7 +91,7 @@ fn container_security() -> core::SecurityContext {
     }
 }
 
-fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+pub(super) fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(ToOwned::to_owned).to_vec()
 }
 
@@ -109,7 +114,11 @@ fn install_container(settings: &Settings) -> core::Container {
     }
 }
 
-fn app_container(app: &ValidatedApp) -> core::Container {
+fn app_container(
+    app: &ValidatedApp,
+    first: Vec<core::EnvVar>,
+    more: Vec<core::VolumeMount>,
+) -> core::Container {
     let mut bin = mount("nodeapp-bin", paths::BIN_DIR);
     bin.read_only = Some(true);
     let mut mounts = vec![bin, mount("nodeapp-run", paths::RUN_DIR), mount("tmp", "/tmp")];
@@ -117,12 +126,14 @@ fn app_container(app: &ValidatedApp) -> core::Container {
         mounts.push(mount("logs", paths::LOG_DIR));
     }
     mounts.extend(app.writable_paths.iter().enumerate().map(|(i, path)| mount(&writable(i), path)));
+    mounts.extend(more);
+    let env = first.into_iter().chain(app.env.iter().cloned());
     core::Container {
         name: names::APP_CONTAINER.to_owned(),
         image: Some(app.image.clone()),
         command: Some(words([paths::RUNNER, "run"])),
         ports: Some(ports(app)),
-        env: Some(app.env.iter().cloned().chain(runner_env()).chain(index_env(app)).collect()),
+        env: Some(env.chain(runner_env()).chain(index_env(app)).collect()),
         env_from: (!app.env_from.is_empty()).then(|| app.env_from.clone()),
         resources: Some(app.resources.clone()),
         readiness_probe: Some(readiness()),
@@ -205,7 +216,7 @@ fn readiness() -> core::Probe {
     }
 }
 
-fn mount(name: &str, path: &str) -> core::VolumeMount {
+pub(super) fn mount(name: &str, path: &str) -> core::VolumeMount {
     core::VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..core::VolumeMount::default() }
 }
 

@@ -14,6 +14,7 @@ use crate::crd::{Condition, ConditionType, NodeAppStatus, Reason};
 const LONGEST_MESSAGE: usize = 16_000;
 
 /// A condition before it gets its time.
+#[derive(Clone)]
 pub(super) struct Verdict {
     pub type_: ConditionType,
     pub holds: bool,

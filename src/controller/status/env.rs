@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, PodTemplateSp
 use crate::controller::names;
 use crate::controller::text::cut;
 use crate::crd::env::{effective, is_plain_credential};
+use crate::crd::redis::RedisAccess;
 use crate::crd::status::EnvNames;
 use crate::crd::{NodeApp, NodeAppSpec};
 
@@ -26,9 +27,11 @@ const MOST_NAMED: usize = 5;
 pub(super) fn names(template: Option<&PodTemplateSpec>, spec: Option<&NodeAppSpec>) -> Vec<EnvNames> {
     let Some(container) = template.and_then(app_container) else { return Vec::new() };
     let entries = spec.map(effective).unwrap_or_default();
-    let profile_of = |name: &str| {
-        let entry = entries.iter().find(|entry| entry.variable.name == name);
-        entry.and_then(|entry| entry.profile)
+    let redis = spec.and_then(|spec| spec.redis.as_ref()?.access) == Some(RedisAccess::Env);
+    let list_of = |name: &str| match entries.iter().find(|entry| entry.variable.name == name) {
+        Some(entry) => entry.profile.map_or_else(|| "env".to_owned(), |profile| format!("profile {profile}")),
+        None if redis => "redis".to_owned(),
+        None => "env".to_owned(),
     };
     let mut listed = Listed { groups: Vec::new(), room: MOST_NAMES };
     for source in container.env_from.iter().flatten() {
@@ -38,7 +41,7 @@ pub(super) fn names(template: Option<&PodTemplateSpec>, spec: Option<&NodeAppSpe
     let has_port = container.ports.iter().flatten().any(|port| port.name.as_deref() == Some(names::APP_PORT));
     let own = container.env.iter().flatten().filter(|variable| !variable.name.starts_with("NODEAPP_"));
     for variable in own.filter(|variable| !(has_port && variable.name == "PORT")) {
-        listed.add(&of_variable(variable, profile_of(&variable.name)), &variable.name);
+        listed.add(&of_variable(variable, list_of(&variable.name)), &variable.name);
     }
     if has_port {
         listed.add("port", "PORT");
@@ -90,8 +93,7 @@ fn of_whole(source: &EnvFromSource) -> (String, String) {
     (format!("{object} (envFrom)"), format!("{}*", source.prefix.as_deref().unwrap_or_default()))
 }
 
-fn of_variable(variable: &EnvVar, profile: Option<&str>) -> String {
-    let list = profile.map_or_else(|| "env".to_owned(), |profile| format!("profile {profile}"));
+fn of_variable(variable: &EnvVar, list: String) -> String {
     let Some(source) = &variable.value_from else { return list };
     match (&source.secret_key_ref, &source.config_map_key_ref) {
         (Some(key), _) => format!("Secret {} ({list})", key.name),

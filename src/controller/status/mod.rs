@@ -8,6 +8,7 @@ mod env;
 mod exits;
 mod job;
 mod paused;
+mod redis;
 mod rivals;
 mod rollback;
 mod rollout;
@@ -20,6 +21,7 @@ use k8s_openapi::api::core::v1::{PodTemplateSpec, Service};
 
 use conditions::{Hindrance, Standing, Verdict, condition};
 pub use exits::{Instance, learn, without_lines};
+use redis::Look;
 use rollout::{Rollout, Situation};
 
 use super::desired::{Applied, Children, History, changes_at};
@@ -102,7 +104,12 @@ pub fn compute(
     let generation = app.metadata.generation;
     let situation = situation(previous, findings, generation, now);
     let runs = findings.live().runs;
+    let redis = match findings {
+        Findings::Applied(children) => redis::look(app, previous, children, now),
+        _ => Look::default(),
+    };
     let standing = runs.map_or_else(|| Standing::of(&situation), job::standing);
+    let standing = redis::beside(standing, &redis);
     let warning = env::warning(app);
     let conditions = conditions::verdicts(findings, standing, warning.as_deref(), previous, now)
         .into_iter()
@@ -116,6 +123,7 @@ pub fn compute(
         ..counted(previous, &situation, runs)
     };
     if let Findings::Applied(children) = findings {
+        status.redis = redis.status;
         applied(app, previous, children, &situation, &mut status);
     }
     status
@@ -266,7 +274,7 @@ pub fn good_for(
         _ => (None, None),
     };
     let waits = waits.chain(unscaled.and_then(until));
-    waits.filter(|wait| !wait.is_zero()).chain(again).min()
+    waits.filter(|wait| !wait.is_zero()).chain(again).chain(redis::look_again(status)).min()
 }
 
 /// Whether the nodes are still to be looked at, which wakes the app by itself.

@@ -8,6 +8,7 @@ use nodeapp_contract::env;
 
 use super::Problems;
 use super::memory::Plan;
+use super::redis::{self, RedisPlan};
 use crate::controller::capacity::Room;
 use crate::crd::NodeAppSpec;
 use crate::crd::notation::quantity_nanos;
@@ -35,7 +36,12 @@ pub struct FillPolicy {
 /// How the app fills the cluster, if it does. An instance is given the CPU that it
 /// requests, or a whole one, as PM2 gives one process to each; and the memory that
 /// it may take.
-pub(super) fn fill(spec: &NodeAppSpec, memory: &Plan, problems: &mut Problems) -> Option<FillPolicy> {
+pub(super) fn fill(
+    spec: &NodeAppSpec,
+    memory: &Plan,
+    redis: Option<&RedisPlan>,
+    problems: &mut Problems,
+) -> Option<FillPolicy> {
     let given = spec.fill_cluster.as_ref()?;
     // 0 is a stopped app's, and no number of its own.
     if !matches!(spec.instances, 0 | 1) {
@@ -58,19 +64,20 @@ pub(super) fn fill(spec: &NodeAppSpec, memory: &Plan, problems: &mut Problems) -
     let cpu = spec.resources.as_ref().and_then(|resources| resources.requests.get("cpu"));
     let cpu = cpu.and_then(|cpu| part(cpu.nanos().ok()?, 1000));
     let resources = &memory.resources;
+    let own = Room {
+        cpu: cpu.unwrap_or(1000),
+        memory: bytes(&resources.limits).max(bytes(&resources.requests)),
+        pods: 1,
+    };
     Some(FillPolicy {
         leave: number("spec.fillCluster.leave", given.leave, 0, problems).unwrap_or(0),
         max_instances: number("spec.fillCluster.maxInstances", given.max_instances, 1, problems),
-        needs: Room {
-            cpu: cpu.unwrap_or(1000),
-            memory: bytes(&resources.limits).max(bytes(&resources.requests)),
-            pods: 1,
-        },
+        needs: redis.map_or(own, |redis| own.plus(redis::needs(redis))),
     })
 }
 
 /// So many billionths in parts of one, rounded up.
-fn part(nanos: i128, parts: i128) -> Option<u64> {
+pub(super) fn part(nanos: i128, parts: i128) -> Option<u64> {
     const NANO: i128 = 1_000_000_000;
     u64::try_from((nanos.checked_mul(parts)? + NANO - 1) / NANO).ok()
 }

@@ -44,7 +44,7 @@ pub(super) fn plan(spec: &NodeAppSpec, problems: &mut Problems) -> Plan {
     request_by_default(&mut requests, &limits, "cpu", defaults::CPU_REQUEST);
     let memory = bytes_as_quantity(restart_above.unwrap_or(defaults::MEMORY_REQUEST));
     request_by_default(&mut requests, &limits, "memory", &memory);
-    check_requests(&requests, &limits, problems);
+    check_requests("spec.resources.requests", &requests, &limits, problems);
 
     let limit = limits.get("memory").and_then(|limit| limit.whole().ok());
     let resources =
@@ -52,7 +52,8 @@ pub(super) fn plan(spec: &NodeAppSpec, problems: &mut Problems) -> Plan {
     Plan { resources, restart_above, limit }
 }
 
-fn check_all(field: &str, quantities: &BTreeMap<String, Quantity>, problems: &mut Problems) {
+/// Checks the names and the values of requests or limits.
+pub(super) fn check_all(field: &str, quantities: &BTreeMap<String, Quantity>, problems: &mut Problems) {
     for (name, quantity) in quantities {
         let field = format!("{field}.{name}");
         if !is_resource(name) {
@@ -87,7 +88,8 @@ fn check_line(line: u64, limit: &Quantity, spec: &NodeAppSpec, problems: &mut Pr
     }
 }
 
-fn request_by_default(
+/// Requests what is not requested, and never more than the limit.
+pub(super) fn request_by_default(
     requests: &mut BTreeMap<String, Quantity>,
     limits: &BTreeMap<String, Quantity>,
     name: &str,
@@ -105,7 +107,9 @@ fn is_less(one: &Quantity, other: &Quantity) -> bool {
     matches!((one.nanos(), other.nanos()), (Ok(one), Ok(other)) if one < other)
 }
 
-fn check_requests(
+/// Checks that no more is requested than the limit allows.
+pub(super) fn check_requests(
+    field: &str,
     requests: &BTreeMap<String, Quantity>,
     limits: &BTreeMap<String, Quantity>,
     problems: &mut Problems,
@@ -116,14 +120,15 @@ fn check_requests(
             && wanted > most
         {
             problems.add(
-                &format!("spec.resources.requests.{name}"),
+                &format!("{field}.{name}"),
                 &format!("{request} is more than the limit {limit}; lower it or raise the limit"),
             );
         }
     }
 }
 
-fn quantities(quantities: BTreeMap<String, Quantity>) -> Option<BTreeMap<String, ApiQuantity>> {
+/// Quantities as Kubernetes takes them.
+pub(super) fn quantities(quantities: BTreeMap<String, Quantity>) -> Option<BTreeMap<String, ApiQuantity>> {
     let converted: BTreeMap<_, _> =
         quantities.into_iter().map(|(name, quantity)| (name, ApiQuantity(quantity.to_string()))).collect();
     (!converted.is_empty()).then_some(converted)

@@ -12,6 +12,7 @@ mod memory;
 mod policies;
 mod probe;
 mod problems;
+pub(super) mod redis;
 mod references;
 mod rollout;
 mod runner;
@@ -25,19 +26,21 @@ use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use nodeapp_contract::RunnerConfig;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use autoscaling::AutoscalingPolicy;
 pub use before::BeforeRollout;
 pub use instance::{FillPolicy, InstanceIndex};
 pub use logs::log_volume_bytes;
 pub use problems::{Problem, Problems};
+pub use redis::{ExternalRedis, RedisPlan, RedisServer, SharedRedis, check_volume};
 pub use references::{Reference, Referent};
 pub use rollout::RolloutPolicy;
 pub use runner::config_text;
 pub use schedule::Schedule;
 
 use super::names;
+use crate::crd::redis::RedisMode;
 use crate::crd::{NodeApp, NodeAppSpec};
 
 /// An app that can be carried out. Only [`validate`] makes one, and only it is
@@ -82,6 +85,8 @@ pub struct ValidatedApp {
     pub env_from: Vec<EnvFromSource>,
     /// Requests and limits of the app's container.
     pub resources: ResourceRequirements,
+    /// Its Redis, if it asks for one.
+    pub redis: Option<RedisPlan>,
     /// Directories that the app may write to.
     pub writable_paths: Vec<String>,
     /// What the runner is told.
@@ -140,7 +145,8 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let index = instance::index(&app.spec, port, &mut problems);
     let env_from = env::sources(&app.spec, &mut problems);
     let memory = memory::plan(&app.spec, &mut problems);
-    let fill = instance::fill(&app.spec, &memory, &mut problems);
+    let redis = redis::plan(&app.spec, port, &mut problems);
+    let fill = instance::fill(&app.spec, &memory, redis.as_ref(), &mut problems);
     let autoscaling = autoscaling::policy(&app.spec, &memory, &mut problems);
     let writable_paths = files::writable_paths(&app.spec, &mut problems);
     let mut runner = runner::config(
@@ -184,6 +190,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             env,
             env_from,
             resources: memory.resources,
+            redis,
             writable_paths,
             runner,
             sealed: Sealed,
@@ -219,6 +226,12 @@ fn source(spec: &NodeAppSpec) -> Value {
         }
         if in_force.is_none() {
             fields.remove("envProfiles");
+        }
+        // Of a Redis that all instances share, the pods know the address, which is always the same.
+        if let Some(redis) = &spec.redis
+            && redis.mode == RedisMode::Shared
+        {
+            fields.insert("redis".to_owned(), json!({"mode": redis.mode}));
         }
         // When it runs is not in the template, that it ends is.
         if spec.cron_restart.is_some() && spec.autorestart == Some(false) {

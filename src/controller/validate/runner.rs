@@ -5,7 +5,7 @@ use nodeapp_contract::{RUNNER_PORT, RunnerConfig};
 
 use super::memory::Plan;
 use super::values::{self, time};
-use super::{Problems, launch, logs, policies, probe};
+use super::{Problems, launch, logs, policies, probe, redis};
 use crate::crd::env::{Effective, effective, is_plain_credential};
 use crate::crd::{NodeAppSpec, defaults, probes};
 
@@ -100,9 +100,12 @@ fn log_tail(uid: &str, spec: &NodeAppSpec) -> LogTail {
         source.is_some_and(|source| source.secret_key_ref.is_some()) || is_plain_credential(entry.variable)
     });
     plain.retain(|entry| secret_prefixes.iter().any(|prefix| entry.variable.name.starts_with(prefix)));
-    let names =
-        |entries: Vec<Effective<'_>>| entries.into_iter().map(|entry| entry.variable.name.clone()).collect();
-    LogTail { key: uid.to_owned(), secrets: names(secrets), secret_prefixes, plain: names(plain) }
+    let names = |entries: Vec<Effective<'_>>| -> Vec<String> {
+        entries.into_iter().map(|entry| entry.variable.name.clone()).collect()
+    };
+    let mut secrets = names(secrets);
+    secrets.extend(redis::secret_variables(spec));
+    LogTail { key: uid.to_owned(), secrets, secret_prefixes, plain: names(plain) }
 }
 
 fn memory_policy(

@@ -10,6 +10,7 @@ mod autoscaling;
 mod env;
 mod logs;
 mod process;
+mod redis;
 
 fn app(spec: &Value) -> NodeApp {
     let mut whole = json!({"image": "registry.example/acme/cart:1", "script": "server.js"});

@@ -1,0 +1,108 @@
+//! The children of a shared Redis. Its password is made up here, written once, and
+//! never read: who may create Secrets need not be one who may read them.
+
+use std::fmt::Write as _;
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Api;
+use kube::api::PostParams;
+
+use super::super::desired::redis::credentials;
+use super::super::desired::{RedisChildren, SharedChildren};
+use super::super::error::{Action, Error};
+use super::super::names::MANAGER;
+use super::super::observe::ObservedRedis;
+use super::Writer;
+
+/// Bytes of a password; it is written as hexadecimal digits, which need no escape
+/// wherever it is used.
+const PASSWORD_BYTES: usize = 32;
+
+impl Writer<'_> {
+    /// Brings a Redis about, or takes one away that nobody uses any more.
+    pub(super) async fn redis(
+        &mut self,
+        wanted: RedisChildren,
+        observed: &ObservedRedis,
+    ) -> Result<RedisChildren, Error> {
+        match wanted {
+            RedisChildren::Wanted(children) => {
+                Box::pin(self.shared(*children, observed)).await.map(|it| RedisChildren::Wanted(Box::new(it)))
+            }
+            RedisChildren::StillUsed => Ok(RedisChildren::StillUsed),
+            RedisChildren::Unwanted => {
+                self.optional(None, observed.stateful_set.as_deref()).await?;
+                self.optional(None, observed.service.as_deref()).await?;
+                // Data that nobody owns is to be kept; its password goes and stays with it.
+                let owned = |claim: &&PersistentVolumeClaim| {
+                    claim.metadata.owner_references.iter().flatten().count() > 0
+                };
+                self.optional(None, observed.claim.as_deref().filter(owned)).await?;
+                Ok(RedisChildren::Unwanted)
+            }
+        }
+    }
+
+    async fn shared(
+        &mut self,
+        wanted: SharedChildren,
+        observed: &ObservedRedis,
+    ) -> Result<SharedChildren, Error> {
+        let SharedChildren { claim, secret, service, stateful_set } = wanted;
+        let claim = self.one(claim, observed.claim.as_deref()).await?;
+        if let Some(secret) = secret {
+            self.password(secret, &claim).await?;
+        }
+        let service = self.one(service, observed.service.as_deref()).await?;
+        let stateful_set = self.one(stateful_set, observed.stateful_set.as_deref()).await?;
+        Ok(SharedChildren { claim, secret: None, service, stateful_set })
+    }
+
+    /// Makes up a password where there is none yet. One that is there stays.
+    async fn password(&mut self, mut secret: Secret, claim: &PersistentVolumeClaim) -> Result<(), Error> {
+        let name = secret.metadata.name.clone().unwrap_or_default();
+        secret.metadata.owner_references = Some(vec![OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "PersistentVolumeClaim".to_owned(),
+            name: claim.metadata.name.clone().unwrap_or_default(),
+            uid: claim.metadata.uid.clone().unwrap_or_default(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]);
+        secret.string_data = Some(credentials(&password()));
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let api = Api::<Secret>::namespaced(self.client.clone(), self.namespace);
+        self.writes += 1;
+        match api.create(&params, &secret).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                self.writes -= 1;
+                Ok(())
+            }
+            Err(source) => Err(Error { action: Action::Create, kind: "Secret", name, source }),
+        }
+    }
+}
+
+fn password() -> String {
+    let random: [u8; PASSWORD_BYTES] = rand::random();
+    random.iter().fold(String::with_capacity(2 * PASSWORD_BYTES), |mut text, byte| {
+        // Into a text, which takes everything.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_passwords_are_alike_and_none_needs_an_escape() {
+        let (one, other) = (password(), password());
+        assert_ne!(one, other);
+        assert_eq!(one.len(), 64);
+        assert!(one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+    }
+}
