@@ -86,18 +86,19 @@ async fn serve(settings: Forwarder) -> Result<(), (ExitCode, String)> {
 async fn accept(listeners: &Listeners, shared: &Arc<Shared>) {
     loop {
         match listeners.accept().await {
-            Ok(app) => match Counted::new(shared) {
-                Some(counted) => drop(tokio::spawn(carry(app, counted))),
-                None => {
-                    let most = shared.target.settings.max_connections;
-                    refuse::full(&app, most);
-                    let text = format!(
-                        "{most} connections are open and one more was refused; does the app end the connections it \
-                         opens? --max-connections raises the limit"
-                    );
-                    shared.log.say(Kind::Full, &text);
+            Ok(app) => {
+                if let Some(counted) = Counted::new(shared) {
+                    tokio::spawn(carry(app, counted));
+                    continue;
                 }
-            },
+                let most = shared.target.settings.max_connections;
+                refuse::full(&app, most);
+                let text = format!(
+                    "{most} connections are open and one more was refused; does the app end the connections it \
+                     opens? --max-connections raises the limit"
+                );
+                shared.log.say(Kind::Full, &text);
+            }
             Err(error) => {
                 shared.log.say(Kind::System, &format!("cannot take a connection: {error}"));
                 tokio::time::sleep(BREATH).await;
@@ -159,7 +160,7 @@ async fn carry(mut app: TcpStream, counted: Counted) {
 /// Waits until the app has left without a word.
 async fn gone(app: &TcpStream) {
     if matches!(app.peek(&mut [0]).await, Ok(1..)) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

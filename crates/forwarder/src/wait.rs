@@ -38,8 +38,8 @@ fn listens(sockets: &str, port: u16) -> bool {
     sockets.lines().any(|line| {
         let mut fields = line.split_whitespace().skip(1);
         let (local, state) = (fields.next(), fields.nth(1));
-        let wanted = |address: &&str| local == Some(format!("{address}:{port:04X}").as_str());
-        state == Some(LISTEN) && LOCALHOST.iter().any(|address| wanted(&address))
+        let wanted = |address: &str| local == Some(format!("{address}:{port:04X}").as_str());
+        state == Some(LISTEN) && LOCALHOST.into_iter().any(wanted)
     })
 }
 

@@ -6,7 +6,7 @@ mod support;
 use std::io::Write;
 
 use support::client::{Answer, Client, command, text};
-use support::{Forwarder, Redis, Secret, has_redis, wait_for};
+use support::{Forwarder, Redis, has_redis, wait_for};
 
 /// A Redis with a password, and a forwarder that knows it.
 fn pair() -> Option<(Redis, Forwarder)> {
@@ -14,10 +14,7 @@ fn pair() -> Option<(Redis, Forwarder)> {
         return None;
     }
     let redis = Redis::start(&["--requirepass", "s3cret"]);
-    let secret = Secret::new(&[("password", "s3cret\n")]);
-    let forwarder = Forwarder::to(redis.port, &[secret.option("--password-file", "password")]);
-    // The files are read for each connection, so that they must stay.
-    std::mem::forget(secret);
+    let forwarder = Forwarder::with_password(redis.port, "s3cret\n");
     Some((redis, forwarder))
 }
 
@@ -200,7 +197,9 @@ fn a_counter_over_many_connections_is_exact() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert_eq!(forwarder.client().ask(&["GET", "orders"]), text("4000"));
 }
 
@@ -216,7 +215,9 @@ fn a_connection_that_the_app_leaves_is_left_at_redis_too() {
         other => panic!("{other:?}"),
     };
     let mut apps: Vec<_> = (0..5).map(|_| forwarder.client()).collect();
-    apps.iter_mut().for_each(|app| drop(app.ask(&["PING"])));
+    for app in &mut apps {
+        assert_eq!(app.ask(&["PING"]), text("PONG"));
+    }
     assert_eq!(connected(), "connected_clients:6");
     apps[0].send(&["BLPOP", "nothing", "0"]);
     drop(apps);

@@ -42,9 +42,8 @@ pub(crate) struct Client {
 
 /// A command in Redis' protocol.
 pub(crate) fn command(words: &[&str]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", words.len());
-    words.iter().for_each(|word| bytes.push_str(&format!("${}\r\n{word}\r\n", word.len())));
-    bytes.into_bytes()
+    let words_of_it = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    format!("*{}\r\n{}", words.len(), words_of_it.collect::<String>()).into_bytes()
 }
 
 impl Client {
@@ -95,9 +94,7 @@ impl Client {
             "+" => text(rest),
             "-" => Answer::Error(rest.to_owned()),
             ":" => Answer::Number(count()),
-            "_" => Answer::Nothing,
-            "$" if count() < 0 => Answer::Nothing,
-            "*" if count() < 0 => Answer::Nothing,
+            "_" | "$" | "*" if rest.is_empty() || rest == "-1" => Answer::Nothing,
             "$" => {
                 let mut bytes = vec![0; usize::try_from(count()).unwrap() + 2];
                 self.reader.read_exact(&mut bytes).unwrap();

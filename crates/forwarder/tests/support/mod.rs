@@ -126,7 +126,9 @@ pub(crate) struct Secret(tempfile::TempDir);
 impl Secret {
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let secret = Self(tempfile::tempdir().unwrap());
-        files.iter().for_each(|(name, content)| secret.write(name, content));
+        for (name, content) in files {
+            secret.write(name, content);
+        }
         secret
     }
 
@@ -160,6 +162,8 @@ pub(crate) struct Forwarder {
     child: Child,
     pub(crate) port: u16,
     said: Arc<Mutex<Vec<String>>>,
+    /// Files that it reads for each connection, so that they have to stay.
+    secret: Option<Secret>,
 }
 
 impl Forwarder {
@@ -180,12 +184,22 @@ impl Forwarder {
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let heard = said.clone();
         std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line))
+            for line in lines.map_while(Result::ok) {
+                heard.lock().unwrap().push(line);
+            }
         });
-        let mut forwarder = Self { child, port: 0, said };
+        let mut forwarder = Self { child, port: 0, said, secret: None };
         let line = forwarder.says("listening on 127.0.0.1:");
         let port = line.split("127.0.0.1:").nth(1).unwrap().split(' ').next().unwrap();
         forwarder.port = port.parse().unwrap();
+        forwarder
+    }
+
+    /// One to a Redis with this password.
+    pub(crate) fn with_password(redis: u16, password: &str) -> Self {
+        let secret = Secret::new(&[("password", password)]);
+        let mut forwarder = Self::to(redis, &[secret.option("--password-file", "password")]);
+        forwarder.secret = Some(secret);
         forwarder
     }
 

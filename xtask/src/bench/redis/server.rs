@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::bench::rig::{Rig, wait_for};
 use crate::sh;
@@ -85,8 +85,9 @@ impl Pair {
 
     /// `redis-benchmark`, set up for the forwarder or for Redis itself.
     pub(super) fn benchmark(&self, through: bool) -> Command {
-        let mut command = Command::new("redis-benchmark");
-        command.args(["-h", "127.0.0.1", "--csv"]);
+        // It tries for ever to connect to what refuses it.
+        let mut command = Command::new("timeout");
+        command.args(["120", "redis-benchmark", "-h", "127.0.0.1", "--csv"]);
         if through {
             command.args(["-p", &self.port.to_string()]);
         } else {
@@ -120,6 +121,8 @@ pub(super) fn localhost(port: u16) -> SocketAddr {
 fn certificates(dir: &Path) -> Result<()> {
     let authority_key = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec![])?;
+    // Named apart from what it signs, or OpenSSL takes that for signed by itself.
+    params.distinguished_name.push(DnType::CommonName, "authority of a bench");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = params.self_signed(&authority_key)?;
     let key = KeyPair::generate()?;

@@ -65,10 +65,10 @@ pub(super) fn run(bench: &Bench, security: Security, step: &Step) -> Result<Vec<
     for shape in &SHAPES {
         let mut samples: [Vec<Turn>; 2] = [vec![], vec![]];
         for turn in 0..turns {
-            let share = if bench.quick { 10 } else { 1 };
+            let part = if bench.quick { 10 } else { 1 };
             // Whoever comes second finds a warm machine.
-            let first = measure(&pair, turn % 2 == 0, shape, share)?;
-            let second = measure(&pair, turn % 2 != 0, shape, share)?;
+            let first = measure(&pair, turn % 2 == 0, shape, part)?;
+            let second = measure(&pair, turn % 2 != 0, shape, part)?;
             let (ours, direct) = if turn % 2 == 0 { (first, second) } else { (second, first) };
             for ((samples, ours), direct) in samples.iter_mut().zip(ours).zip(direct) {
                 samples.push((ours, direct));
@@ -82,11 +82,11 @@ pub(super) fn run(bench: &Bench, security: Security, step: &Step) -> Result<Vec<
     Ok(lines)
 }
 
-fn measure(pair: &Pair, through: bool, shape: &Shape, share: u64) -> Result<[Figures; 2]> {
+fn measure(pair: &Pair, through: bool, shape: &Shape, part: u64) -> Result<[Figures; 2]> {
     let mut command = pair.benchmark(through);
     command.args(["-t", "get,set", "-d", "100", "-r", "10000"]);
     command.args(["-c", &shape.connections.to_string(), "-P", &shape.pipeline.to_string()]);
-    command.args(["-n", &(shape.commands / share).to_string()]);
+    command.args(["-n", &(shape.commands / part).to_string()]);
     let output = sh::output(&mut command)?;
     let [get, set] = COMMANDS.map(|name| read(&output, name));
     Ok([get?, set?])
