@@ -103,7 +103,8 @@ fn checks(summary: &mut Summary) {
 /// checked by `cargo deny check advisories` where the network allows it.
 fn deny() -> Result<()> {
     let mut command = Command::new(cache::cargo_deny()?);
-    command.args(["--locked", "--offline", "check", "bans", "licenses", "sources"]);
+    // Without --workspace it looks at the root package alone, and not at what the other programs link.
+    command.args(["--workspace", "--locked", "--offline", "check", "bans", "licenses", "sources"]);
     sh::run("cargo-deny", command.current_dir(paths::repo()))
 }
 

@@ -30,19 +30,19 @@ struct Shape {
     what: &'static str,
     connections: u32,
     pipeline: u32,
-    /// About a second's worth.
+    /// Of each command, half a second's worth or so.
     commands: u64,
 }
 
 const SHAPES: [Shape; 3] = [
-    Shape { what: "1 connection, one command at a time", connections: 1, pipeline: 1, commands: 20_000 },
+    Shape { what: "1 connection, one command at a time", connections: 1, pipeline: 1, commands: 10_000 },
     Shape {
         what: "50 connections, one command at a time each",
         connections: 50,
         pipeline: 1,
         commands: 80_000,
     },
-    Shape { what: "50 connections, pipelines of 16", connections: 50, pipeline: 16, commands: 400_000 },
+    Shape { what: "50 connections, pipelines of 16", connections: 50, pipeline: 16, commands: 200_000 },
 ];
 const COMMANDS: [&str; 2] = ["GET", "SET"];
 
@@ -59,7 +59,7 @@ struct Figures {
 type Turn = (Figures, Figures);
 
 pub(super) fn run(bench: &Bench, security: Security, step: &Step) -> Result<Vec<Line>> {
-    let turns = if bench.quick { 2 } else { 9 };
+    let turns = if bench.quick { 2 } else { 7 };
     let pair = Pair::start(&bench.forwarder, security)?;
     let mut lines = vec![];
     for shape in &SHAPES {
