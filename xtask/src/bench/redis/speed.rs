@@ -40,7 +40,7 @@ const SHAPES: [Shape; 3] = [
         what: "50 connections, one command at a time each",
         connections: 50,
         pipeline: 1,
-        commands: 80_000,
+        commands: 40_000,
     },
     Shape { what: "50 connections, pipelines of 16", connections: 50, pipeline: 16, commands: 200_000 },
 ];
