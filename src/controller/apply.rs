@@ -7,6 +7,7 @@ use http::Request;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope, Resource as _};
 use kube::api::{DeleteParams, Preconditions};
@@ -125,14 +126,7 @@ impl<'a> Writer<'a> {
         let service_account = self.one(service_account, observed.service_account.as_deref()).await?;
         let revision = self.one(revision, known.as_ref()).await?;
         let service = self.optional(service, observed.service.as_deref()).await?;
-        let was_alone = by_load.is_none() && observed.wanted_before < 2;
-        let disruption_budget = match disruption_budget {
-            // It comes with the second instance: nobody has deleted it.
-            Some(first) if observed.disruption_budget.is_none() && was_alone => {
-                Some(self.create(&first).await?)
-            }
-            budget => self.optional(budget, observed.disruption_budget.as_deref()).await?,
-        };
+        let disruption_budget = self.budget(disruption_budget, by_load, observed).await?;
         for job in obsolete_jobs {
             self.delete(&*job).await?;
         }
@@ -165,6 +159,22 @@ impl<'a> Writer<'a> {
         let applied =
             Children::new(service_account, revision, course, service, disruption_budget, pods, restarts);
         Ok(Children { filling, autoscaler, rivals, held_up, unnumbered, redis, ..applied })
+    }
+
+    /// The budget. It comes with the second instance: then nobody has deleted it.
+    async fn budget(
+        &mut self,
+        desired: Option<PodDisruptionBudget>,
+        by_load: Option<Autoscaled>,
+        observed: &Observed,
+    ) -> Result<Option<PodDisruptionBudget>, Error> {
+        let was_alone = by_load.is_none() && observed.wanted_before < 2;
+        match desired {
+            Some(first) if observed.disruption_budget.is_none() && was_alone => {
+                self.create(&first).await.map(Some)
+            }
+            budget => self.optional(budget, observed.disruption_budget.as_deref()).await,
+        }
     }
 
     /// The Deployment, whoever decides its number.
@@ -232,7 +242,7 @@ impl<'a> Writer<'a> {
         let as_it_is = serde_json::to_value(live).expect("a Kubernetes object is JSON");
         let managed = live.metadata().managed_fields.as_deref().unwrap_or_default();
         if compare::is_applied(&body, &as_it_is, managed) {
-            return self.without_additions(&body, live.clone()).await;
+            return Box::pin(self.without_additions(&body, live.clone())).await;
         }
         // Only this very object: not one of the same name made meanwhile.
         body["metadata"]["uid"] = json!(live.metadata().uid);
@@ -243,7 +253,7 @@ impl<'a> Writer<'a> {
         if let Some(culprit) = compare::changed_since_ours(managed, scaled_to) {
             self.repaired(&applied, Some(culprit.to_owned()));
         }
-        self.without_additions(&body, applied).await
+        Box::pin(self.without_additions(&body, applied)).await
     }
 
     /// Takes out what others have put into an object that is as it should be otherwise.
@@ -257,14 +267,18 @@ impl<'a> Writer<'a> {
         let path =
             format!("{}/{name}", Api::<K>::namespaced(self.client.clone(), self.namespace).resource_url());
         self.writes += 1;
-        let cleaned: K = json_patch(self.client, &path, &found.patch).await.map_err(|source| Error {
-            action: Action::Apply,
-            kind: K::KIND,
-            name,
-            source,
-        })?;
-        self.repaired(&cleaned, Some(found.by));
-        Ok(cleaned)
+        match json_patch::<K>(self.client, &path, &found.patch).await {
+            Ok(cleaned) => {
+                self.repaired(&cleaned, Some(found.by));
+                Ok(cleaned)
+            }
+            // It is another version by now, which the watch brings.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => {
+                tracing::debug!(kind = K::KIND, name, reason = status.message, "cannot be cleaned now");
+                Ok(live)
+            }
+            Err(source) => Err(Error { action: Action::Apply, kind: K::KIND, name, source }),
+        }
     }
 
     async fn create<K: Child>(&mut self, desired: &K) -> Result<K, Error> {
@@ -382,10 +396,10 @@ pub(super) async fn replace(client: &Client, namespace: &str, misplaced: &Mispla
 
 async fn json_patch<K: DeserializeOwned>(
     client: &Client,
-    path: &str,
+    object: &str,
     patch: &Value,
 ) -> Result<K, kube::Error> {
-    let request = Request::patch(format!("{path}?fieldManager={MANAGER}"))
+    let request = Request::patch(format!("{object}?fieldManager={MANAGER}"))
         .header("content-type", "application/json-patch+json")
         .body(serde_json::to_vec(patch).expect("a patch is JSON"))
         .map_err(kube::Error::HttpError)?;

@@ -81,7 +81,7 @@ fn an_operator_that_is_newer_than_its_definition_waits_and_names_what_is_missing
             Ok(())
         };
         // It is shown a moment after it was taken.
-        let sees = async {
+        let looks = async {
             loop {
                 let looked = startup::wait_until_ready(&operator, Needs::default(), &health);
                 if tokio::time::timeout(Duration::from_secs(1), looked).await.is_err() {
@@ -89,7 +89,7 @@ fn an_operator_that_is_newer_than_its_definition_waits_and_names_what_is_missing
                 }
             }
         };
-        let seen = tokio::time::timeout(SOON, sees).await;
+        let seen = tokio::time::timeout(SOON, looks).await;
         apply(&client, path, &definition).await?;
         seen??;
         let looked = startup::wait_until_ready(&operator, Needs::default(), &health);

@@ -288,6 +288,10 @@ impl State {
 
     fn patch(&mut self, path: &str, status: bool, mut body: Value) -> Response {
         let existing = self.objects.get(path).cloned();
+        if body.is_array() {
+            // A JSON patch of a version that is not there any more.
+            return failure(422, "the server rejected our request due to an error in our request");
+        }
         let create_only = body["metadata"]["resourceVersion"] == "1";
         let same_uid = body["metadata"]["uid"].is_null()
             || existing

@@ -184,6 +184,31 @@ async fn pods_that_cannot_be_given_their_numbers_are_told_and_nothing_is_held_ag
 }
 
 #[tokio::test]
+async fn an_addition_of_someone_else_that_cannot_be_taken_out_yet_is_no_fault_of_the_spec() {
+    let fake = Fake::default();
+    fake.put(APP, Some(app(1, 1)));
+    let operator = start(&fake);
+    healthy(&fake).await;
+    let mut paused = fake.get(DEPLOYMENT).unwrap_or_default();
+    paused["spec"]["paused"] = json!(true);
+    let theirs = json!({"manager": "kubectl-rollout", "operation": "Update", "fieldsV1": {"f:spec": {"f:paused": {}}}});
+    let ours = paused["metadata"]["managedFields"][0].clone();
+    paused["metadata"]["managedFields"] = json!([ours, theirs]);
+    fake.put(DEPLOYMENT, Some(paused));
+    eventually("it was tried", || fake.answers(&Method::PATCH, "/deployments/").contains(&422).then_some(()))
+        .await;
+    fake.put(APP, Some(app(2, 3)));
+    eventually("a change is carried out and reported", || {
+        let replicas = fake.get(DEPLOYMENT)?["spec"]["replicas"].clone();
+        (replicas == 3 && fake.get(APP)?["status"]["observedGeneration"] == 2).then_some(())
+    })
+    .await;
+    assert_eq!(condition(&fake, "Valid").unwrap_or_default()["status"], "True");
+    let errors = "controller_runtime_reconcile_errors_total{controller=\"nodeapp\"} 0";
+    assert!(operator.metrics.render().contains(errors), "{}", operator.metrics.render());
+}
+
+#[tokio::test]
 async fn a_watch_that_fails_in_one_namespace_is_not_hidden_by_the_others() {
     let fake = Fake::default();
     let on = (Method::GET, "/namespaces/blog/services");
