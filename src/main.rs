@@ -88,6 +88,16 @@ struct Run {
     /// needs the right to read Secrets; only their metadata is read.
     #[arg(long, env = "NODEAPP_WATCH_SECRETS")]
     watch_secrets: bool,
+    /// Secret with which the pods of all apps pull their images, the runner's too, beside those that an
+    /// app names itself; give it several times, or with commas, for several. It has to be in the
+    /// namespace of each app; where it is not, Kubernetes does without.
+    #[arg(
+        long = "image-pull-secret",
+        env = "NODEAPP_IMAGE_PULL_SECRETS",
+        value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    image_pull_secrets: Vec<String>,
     /// How log lines look; `RUST_LOG` says how many there are.
     #[arg(long, env = "NODEAPP_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -128,6 +138,7 @@ fn run(arguments: Run) -> ExitCode {
             forwarder_image: arguments.forwarder_image,
             redis_image: arguments.redis_image,
             watch_secrets: arguments.watch_secrets,
+            image_pull_secrets: arguments.image_pull_secrets,
         },
         listen: arguments.listen,
         namespaces: arguments.namespaces,

@@ -35,6 +35,7 @@ fn render(app: &str) -> Result<String> {
         forwarder_image: "registry.example/nodeapp-forwarder:9.9.9".to_owned(),
         redis_image: "registry.example/valkey:8.1".to_owned(),
         watch_secrets: false,
+        ..Settings::default()
     };
     let Children {
         service_account,

@@ -278,6 +278,66 @@ fn redis() -> Vec<Row> {
     ]
 }
 
+fn pod() -> Vec<Row> {
+    let of = |pod: Value| json!({"pod": pod});
+    let pair = |key: &str, value: &str| json!({"key": key, "value": value});
+    let hosts = of(json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}]}));
+    let option = of(json!({"dnsConfig": {"options": [{"name": "ndots"}]}}));
+    let spread = |fields: Value| of(json!({"topologySpreadConstraints": [fields]}));
+    let host = json!({"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "ScheduleAnyway"});
+    let term = |key: &str| json!({"topologyKey": key});
+    let near =
+        |key: &str| json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term(key)]}});
+    let labelled = |value: &str| json!({"metadata": {"labels": {"team": value}}});
+    vec![
+        row("pod.labels.*", pair("a", "1"), pair("a", "2")),
+        row("pod.annotations.*", pair("a", "1"), pair("a", "2")),
+        row("pod.nodeSelector.*", pair("a", "1"), pair("a", "2")),
+        row("pod.affinity", near("a"), near("b")),
+        row("pod.tolerations[].key", json!("a"), json!("b")),
+        row("pod.tolerations[].operator", json!("Exists"), json!("Equal")),
+        row("pod.tolerations[].value", json!("a"), json!("b")),
+        row("pod.tolerations[].effect", json!("NoSchedule"), json!("NoExecute")),
+        row("pod.tolerations[].tolerationSeconds", json!(1), json!(2)),
+        within("pod.topologySpreadConstraints[].topologyKey", spread(host.clone()), json!("a"), json!("b")),
+        within(
+            "pod.topologySpreadConstraints[].whenUnsatisfiable",
+            spread(host),
+            json!("ScheduleAnyway"),
+            json!("DoNotSchedule"),
+        ),
+        row("pod.priorityClassName", json!("a"), json!("b")),
+        row("pod.runtimeClassName", json!("a"), json!("b")),
+        row("pod.serviceAccountName", json!("a"), json!("b")),
+        row("pod.automountServiceAccountToken", json!(false), json!(true)),
+        row("pod.imagePullSecrets[].name", json!("a"), json!("b")),
+        row("pod.securityContext", json!({"runAsUser": 1}), json!({"runAsUser": 2})),
+        within("pod.volumes[].name", of(json!({"volumes": [{"emptyDir": {}}]})), json!("a"), json!("b")),
+        within(
+            "pod.initContainers[].name",
+            of(json!({"initContainers": [{"image": "i"}]})),
+            json!("a"),
+            json!("b"),
+        ),
+        within("pod.sidecars[].name", of(json!({"sidecars": [{"image": "i"}]})), json!("a"), json!("b")),
+        row("pod.dnsPolicy", json!("Default"), json!("ClusterFirst")),
+        row("pod.dnsConfig.nameservers[]", json!("10.0.0.1"), json!("10.0.0.2")),
+        row("pod.dnsConfig.searches[]", json!("a"), json!("b")),
+        within("pod.dnsConfig.options[].name", option.clone(), json!("ndots"), json!("rotate")),
+        within("pod.dnsConfig.options[].value", option, json!("1"), json!("2")),
+        within("pod.hostAliases[].ip", hosts.clone(), json!("10.0.0.1"), json!("10.0.0.2")),
+        within("pod.hostAliases[].hostnames[]", hosts, json!("a"), json!("b")),
+        within(
+            "volumeMounts[].mountPath",
+            json!({"volumeMounts": [{"name": "v"}], "pod": {"volumes": [{"name": "v", "emptyDir": {}}]}}),
+            json!("/a"),
+            json!("/b"),
+        ),
+        row("securityContext", json!({"runAsUser": 1}), json!({"runAsUser": 2})),
+        row("podTemplate", labelled("a"), labelled("b")),
+    ]
+}
+
 fn probes() -> Vec<Row> {
     let fields: [(&str, Value, [Value; 2]); 12] = [
         ("http.path", json!({"http": {}}), [json!("/a"), json!("/b")]),
@@ -383,7 +443,7 @@ fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {
 #[test]
 fn every_field_changes_what_is_made() {
     let rows: Vec<Row> =
-        [top_level(), autoscaling(), logs(), env(), probes(), redis()].into_iter().flatten().collect();
+        [top_level(), autoscaling(), logs(), env(), probes(), redis(), pod()].into_iter().flatten().collect();
     for row in &rows {
         let [one, other] = &row.values;
         assert_ne!(children(row, one), children(row, other), "{} has no effect", row.leaf);

@@ -11,11 +11,16 @@ use serde_json::{Map, Value};
 
 use super::names::{MANAGER, REPLICAS_MANAGER};
 use crate::crd::notation::quantity_nanos;
+use omitted::without_omitted;
+
+mod omitted;
 
 /// Whether applying `desired` would leave `live` as it is.
 pub fn is_applied(desired: &Value, live: &Value, managed: &[ManagedFieldsEntry]) -> bool {
     let ours = managed.iter().find(|entry| is_ours(entry)).and_then(|entry| entry.fields_v1.as_ref());
-    covers("", desired, live) && ours.and_then(unpacked).is_some_and(|owned| wants_all(&owned, desired))
+    let Some(owned) = ours.and_then(unpacked) else { return false };
+    (covers("", desired, live) || covers("", &without_omitted(desired, live, &owned), live))
+        && wants_all(&owned, desired)
 }
 
 /// Fields as text: as a tree, those of one Deployment take some fifty kilobytes.
@@ -130,7 +135,11 @@ fn covers_list(field: &str, desired: &[Value], live: &[Value]) -> bool {
 /// replaced as a whole.
 fn merge_keys(field: &str) -> Option<&'static [&'static str]> {
     match field {
-        "containers" | "initContainers" | "volumes" | "env" => Some(&["name"]),
+        "containers" | "env" | "imagePullSecrets" | "initContainers" | "resourceClaims"
+        | "schedulingGates" | "volumes" => Some(&["name"]),
+        "hostAliases" => Some(&["ip"]),
+        "topologySpreadConstraints" => Some(&["topologyKey", "whenUnsatisfiable"]),
+        "volumeDevices" => Some(&["devicePath"]),
         "volumeMounts" => Some(&["mountPath"]),
         "ownerReferences" => Some(&["uid"]),
         // Containers call it containerPort, Services port; the other is absent in both.

@@ -34,6 +34,8 @@ pub enum Action {
     Read,
     /// Server-side apply of a status.
     Report,
+    /// Server-side apply that is not carried out.
+    TryOut,
 }
 
 impl std::fmt::Display for Action {
@@ -45,6 +47,7 @@ impl std::fmt::Display for Action {
             Self::Number => "number",
             Self::Read => "read",
             Self::Report => "report the status of",
+            Self::TryOut => "give the new pod template to",
         })
     }
 }

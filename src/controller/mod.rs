@@ -215,7 +215,9 @@ async fn report_failure(context: &Context, app: &NodeApp, key: &AppKey, observed
     let runs = runs::still(observed);
     let live = Live { deployment: observed.deployment.as_deref(), runs: runs.as_ref() };
     let text = error.to_string();
-    let findings = if error.class().needs_a_person() {
+    let findings = if error.class().needs_a_person() && error.action == error::Action::TryOut {
+        Findings::TemplateRefused { message: &text, live }
+    } else if error.class().needs_a_person() {
         let spec_is_to_blame = error.class() == Class::Refused;
         Findings::Refused { message: &text, spec_is_to_blame, live }
     } else {
@@ -271,10 +273,11 @@ async fn carry_out(
         if !observed.taken.is_empty() {
             return Ok(CarriedOut::Taken(Box::new(observed)));
         }
+        let mut writer = Writer::new(&context.client, &valid.namespace);
+        Box::pin(writer.try_out(&children)).await?;
         let revision = children.revision.name_any();
         let job = children.job.as_ref().map(ResourceExt::name_any);
         let redis = children.redis.wanted().map(|redis| redis.stateful_set.name_any());
-        let mut writer = Writer::new(&context.client, &valid.namespace);
         let applied = Box::pin(writer.apply(children, Autoscaled::of(valid), &observed)).await;
         context.metrics.wrote_children(writer.writes());
         match applied {

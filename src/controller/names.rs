@@ -62,6 +62,8 @@ pub const FORWARDER_CONTAINER: &str = "redis-forwarder";
 pub const REDIS_LOCAL_PORT: u16 = 6379;
 /// Name of the app's container.
 pub const APP_CONTAINER: &str = "app";
+/// Name of the container of the job before a rollout.
+pub const BEFORE_CONTAINER: &str = "before-rollout";
 /// Name of the app's port in containers and Service.
 pub const APP_PORT: &str = "http";
 /// Name of the runner's port.

@@ -65,6 +65,8 @@ pub struct AppPodCondition {
     pub status: String,
     /// One word.
     pub reason: Option<String>,
+    /// Why no node takes it, in the scheduler's words.
+    pub message: Option<String>,
 }
 
 /// How a container is.
@@ -87,6 +89,8 @@ part_of!(AppPod, "Pod", "pods", NamespaceResourceScope);
 
 /// The conditions of a pod that are read.
 const CONDITIONS: [&str; 2] = ["PodScheduled", "Ready"];
+/// The reason of `PodScheduled` where no node takes a pod.
+const UNSCHEDULABLE: &str = "Unschedulable";
 /// The labels of a pod that are read.
 const LABELS: [&str; 3] = [APP_LABEL, INSTANCE_LABEL, TEMPLATE_HASH_LABEL];
 
@@ -107,9 +111,19 @@ pub fn slim_pod(pod: &mut AppPod) {
         ..ObjectMeta::default()
     };
     pod.status.conditions.retain(|condition| CONDITIONS.contains(&condition.type_.as_str()));
+    for condition in &mut pod.status.conditions {
+        condition.message.take_if(|_| condition.reason.as_deref() != Some(UNSCHEDULABLE));
+    }
 }
 
 impl AppPod {
+    /// Why no node takes it, in the scheduler's words.
+    pub fn unschedulable(&self) -> Option<&str> {
+        let refused = |condition: &&AppPodCondition| condition.reason.as_deref() == Some(UNSCHEDULABLE);
+        let condition = self.status.conditions.iter().find(refused)?;
+        Some(condition.message.as_deref().unwrap_or_default())
+    }
+
     /// The hash of the pod template that it was made from; none for a pod that no
     /// `ReplicaSet` has made.
     pub fn template_hash(&self) -> Option<&str> {

@@ -197,6 +197,8 @@ fn objects(children: Children<Prepared>, owned: bool) -> Vec<Value> {
         held_up: _,
         unnumbered: _,
         redis,
+        waiting: _,
+        untried: _,
         stage: _,
     } = children;
     let redis = match redis {

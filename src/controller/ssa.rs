@@ -52,6 +52,20 @@ where
     client.request(request(api.resource_url(), name, part, &params, body)?).await
 }
 
+/// Asks whether an object would be taken; nothing is written.
+///
+/// # Errors
+/// What the API server says, or the way to it.
+pub async fn try_out<K, B>(client: &Client, api: &Api<K>, name: &str, body: &B) -> Result<(), kube::Error>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+    B: Serialize + Debug,
+{
+    let params = PatchParams { dry_run: true, ..PatchParams::apply(MANAGER).force() };
+    let request = request(api.resource_url(), name, Part::Object, &params, body)?;
+    client.request::<K>(request).await.map(drop)
+}
+
 /// The request of an apply.
 ///
 /// # Errors

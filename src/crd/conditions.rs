@@ -94,6 +94,10 @@ pub enum Reason {
     InvalidSpec,
     /// An object of the same name belongs to someone else.
     NameTaken,
+    /// The API server would not take the new pod template.
+    TemplateRefused,
+    /// The spec can be carried out, and lets the pods do more than by default.
+    LoosenedSecurity,
 }
 
 impl Reason {
@@ -135,6 +139,8 @@ impl Reason {
             Self::PlainCredentials => "PlainCredentials",
             Self::InvalidSpec => "InvalidSpec",
             Self::NameTaken => "NameTaken",
+            Self::TemplateRefused => "TemplateRefused",
+            Self::LoosenedSecurity => "LoosenedSecurity",
         }
     }
 }

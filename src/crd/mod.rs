@@ -14,6 +14,7 @@ pub mod instance;
 pub mod launch;
 pub mod logs;
 pub mod notation;
+pub mod pod;
 pub mod probes;
 pub mod redis;
 pub mod resources;

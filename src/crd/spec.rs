@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::autoscaling::Autoscaling;
 use super::defaults;
@@ -13,6 +14,7 @@ use super::instance::{FillCluster, variable};
 use super::launch::UnhandledRejections;
 use super::logs::{LogRotate, LogType};
 use super::notation::{Delay, Size, Time};
+use super::pod::{Pod, mounts, object};
 use super::probes::Probes;
 use super::redis::Redis;
 use super::resources::Resources;
@@ -361,7 +363,8 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge_logs: Option<bool>,
     /// File for standard output, beside `kubectl logs` (PM2 `out_file`): relative to `/nodeapp/logs`,
-    /// or absolute and below that, below `/tmp` or below one of writablePaths; `/dev/null` for none.
+    /// or absolute and below that, below `/tmp`, one of writablePaths or one of volumeMounts; `/dev/null`
+    /// for none.
     /// Default: `NAME-out.log` as soon as errorFile, logFile or logRotate is there, else none (PM2:
     /// `~/.pm2/logs/NAME-out.log`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -398,4 +401,25 @@ pub struct NodeAppSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "writable_paths")]
     pub writable_paths: Vec<String>,
+    /// Where the app finds volumes of pod.volumes: items are of Kubernetes' type `VolumeMount`, such as
+    /// `{name: uploads, mountPath: /app/uploads}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "mounts")]
+    pub volume_mounts: Vec<Value>,
+    /// What the app's container may do: Kubernetes' `SecurityContext`. A field that is given replaces
+    /// the one of the same name in the default. Default: a read-only root file system, no privilege
+    /// escalation, no capabilities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "object")]
+    pub security_context: Option<Value>,
+    /// What the pods have around the app, by Kubernetes' own names and types: placement, volumes,
+    /// sidecars, names, the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
+    /// Whatever else a pod can have: a `PodTemplateSpec` that is laid over the operator's, lists by the
+    /// names of their items. What has a field of its own, and what the app is run by, cannot be changed
+    /// here. The API server is asked about it before anything changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "object")]
+    pub pod_template: Option<Value>,
 }

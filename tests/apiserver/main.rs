@@ -22,6 +22,7 @@ mod killed;
 mod lease;
 mod others;
 mod people;
+mod pods;
 mod property;
 mod pull_secret;
 mod redis;

@@ -21,6 +21,7 @@ mod memory;
 mod node;
 mod node_versions;
 mod operator;
+mod pods;
 mod readiness;
 mod restart;
 mod rollback;

@@ -92,6 +92,7 @@ fn children(object: Value, args: &Args, snapshot: &Snapshot) -> Result<Vec<Value
         forwarder_image: args.forwarder_image.clone(),
         redis_image: args.redis_image.clone(),
         watch_secrets: args.watch_secrets,
+        ..Settings::default()
     };
     render(&app, snapshot, &settings)
 }

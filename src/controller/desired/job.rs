@@ -12,7 +12,7 @@ use crate::controller::names;
 use crate::controller::validate::{BeforeRollout, ValidatedApp};
 
 /// Name of its container.
-const CONTAINER: &str = "before-rollout";
+const CONTAINER: &str = names::BEFORE_CONTAINER;
 /// Volumes of the runner, which has no part in it.
 const OF_THE_RUNNER: [&str; 2] = ["nodeapp-bin", "nodeapp-run"];
 
@@ -66,7 +66,13 @@ fn pod(
     let index = pod.containers.iter().position(|container| container.name == names::APP_CONTAINER)?;
     let container = pod.containers.swap_remove(index);
     pod.containers = vec![of_the_app(app, before, container)];
-    pod.init_containers = Some(with_redis(pod.init_containers)).filter(|left| !left.is_empty());
+    // Those around the app are there too: it may need its Redis, or the proxy to its database.
+    pod.init_containers
+        .iter_mut()
+        .for_each(|init| init.retain(|container| container.name != names::INSTALL_CONTAINER));
+    pod.init_containers.take_if(|init| init.is_empty());
+    // It is none of the instances that are spread.
+    pod.topology_spread_constraints = None;
     // Nobody numbers it.
     pod.scheduling_gates = None;
     pod.volumes.iter_mut().for_each(|volumes| volumes.retain(|volume| !is_the_runners(&volume.name)));
@@ -76,12 +82,6 @@ fn pod(
         metadata: Some(ObjectMeta { labels: Some(names::job_labels(&app.name)), ..ObjectMeta::default() }),
         spec: Some(pod),
     })
-}
-
-/// Of what starts before the app, what brings its Redis: a migration may want it too.
-fn with_redis(containers: Option<Vec<core::Container>>) -> Vec<core::Container> {
-    let is_redis = |name: &str| matches!(name, names::REDIS_CONTAINER | names::FORWARDER_CONTAINER);
-    containers.into_iter().flatten().filter(|container| is_redis(&container.name)).collect()
 }
 
 fn is_the_runners(volume: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Third step: what must exist for an app. Plain functions, one file per kind;
 //! the same app and the same revisions always give the same objects.
 
+mod around;
 mod autoscaler;
 mod config;
 mod course;
@@ -14,6 +15,7 @@ pub(super) mod redis;
 mod revision;
 mod service;
 mod service_account;
+mod waiting;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -51,6 +53,8 @@ pub struct Settings {
     pub redis_image: String,
     /// Whether the operator may look after Secrets that apps refer to.
     pub watch_secrets: bool,
+    /// Names of Secrets with which all pods pull their images, beside those of their app.
+    pub image_pull_secrets: Vec<String>,
 }
 
 /// The Redis of an installation that names none. Valkey, under the licence that Redis had
@@ -103,6 +107,11 @@ pub struct Children<Stage> {
     pub unnumbered: Option<(Class, String)>,
     /// A Redis that all instances share.
     pub redis: RedisChildren,
+    /// Why pods wait for a node, if any do.
+    pub waiting: Option<String>,
+    /// The template that the spec asks for, if it is new and the API server is to be asked about it
+    /// first.
+    pub untried: Option<PodTemplateSpec>,
     /// Only here so that the stage is part of the type.
     pub(super) stage: PhantomData<Stage>,
 }
@@ -147,6 +156,8 @@ impl<Stage> Children<Stage> {
             held_up: None,
             unnumbered: None,
             redis: RedisChildren::default(),
+            waiting: None,
+            untried: None,
             stage: PhantomData,
         }
     }
@@ -197,6 +208,7 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     });
     let app = filled.as_ref().unwrap_or(app);
     let wanted = revision::build(app, observed, settings);
+    let untried = (wanted.is_new && app.pod.is_users()).then(|| wanted.template.clone());
     let obsolete_jobs = course::obsolete_jobs(app, &wanted, observed);
     let course::Chosen { course, template, no_pods, job } = course::choose(app, &wanted, observed);
     let redis = redis::decide(app, &template, observed, settings);
@@ -233,7 +245,9 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     let (autoscaler, rivals) = (autoscaler::build(app), observed.rivals.clone());
     let held_up = pods::held_up(&observed.pods, |container| children.image_of(container));
     let unnumbered = observed.unnumbered.clone();
-    Children { job, obsolete_jobs, filling, autoscaler, rivals, held_up, unnumbered, redis, ..children }
+    let waiting = waiting::why(&observed.pods);
+    let all = Children { job, obsolete_jobs, filling, autoscaler, rivals, ..children };
+    Children { held_up, unnumbered, redis, waiting, untried, ..all }
 }
 
 /// The template of the pods that there are, where it is another than the spec's.

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use nodeapp_contract::{CONFIG_ANNOTATION, RUNNER_PORT, env, paths};
 
+use super::around::around;
 use super::deployment::seconds_rounded_up;
 use super::{Settings, redis};
 use crate::controller::names;
@@ -26,7 +27,7 @@ pub(super) fn template(app: &ValidatedApp, settings: &Settings) -> core::PodTemp
     let redis = redis::part(app, settings);
     let mut init_containers = vec![install_container(settings)];
     init_containers.extend(redis.sidecars);
-    core::PodTemplateSpec {
+    let template = core::PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(names::labels(&app.name)),
             annotations: Some(annotations(app)),
@@ -46,7 +47,8 @@ pub(super) fn template(app: &ValidatedApp, settings: &Settings) -> core::PodTemp
             volumes: Some([volumes(app), redis.volumes].concat()),
             ..core::PodSpec::default()
         }),
-    }
+    };
+    around(template, app, settings)
 }
 
 /// A pod that gets a number waits for it.

@@ -37,6 +37,8 @@ pub(super) struct Wanted {
     pub template: PodTemplateSpec,
     /// Whether its pods may be made, where a job comes first.
     pub gate: Option<Gate>,
+    /// Whether it has just been rendered.
+    pub is_new: bool,
 }
 
 impl Wanted {
@@ -103,6 +105,7 @@ pub(super) fn build(app: &ValidatedApp, observed: &Observed, settings: &Settings
     let kept = known.and_then(|revision| Some((revision, stored(revision, &app.source)?)));
     let newest = existing.iter().map(|revision| revision.revision).max().unwrap_or(0);
     let gate = gate(app, &name, kept.as_ref().map(|(revision, _)| &***revision), observed);
+    let is_new = kept.is_none();
     let (number, cause, (data, template)) = if let Some((revision, stored)) = kept {
         // Going back to an earlier spec makes its revision the newest again.
         let number = if revision.revision == newest { newest } else { newest + 1 };
@@ -119,7 +122,7 @@ pub(super) fn build(app: &ValidatedApp, observed: &Observed, settings: &Settings
     let mut metadata = metadata(app, name);
     metadata.annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
     let revision = ControllerRevision { metadata, data: Some(RawExtension(data)), revision: number };
-    Wanted { revision, template, gate }
+    Wanted { revision, template, gate, is_new }
 }
 
 /// A new revision waits for its job; one that was made without a job needs none, nor

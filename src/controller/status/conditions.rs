@@ -113,15 +113,14 @@ fn degradation(situation: &Situation) -> Verdict {
 pub(super) fn verdicts(
     findings: Findings<'_>,
     standing: Standing,
-    warning: Option<&str>,
+    warning: Option<&(Reason, String)>,
     previous: &NodeAppStatus,
     now: Timestamp,
 ) -> [Verdict; 5] {
     let accepted = |text: &str| match warning {
         None => Verdict::new(ConditionType::Valid, true, Reason::Accepted, text),
-        Some(warning) => {
-            let text = format!("{text}. {warning}");
-            Verdict::new(ConditionType::Valid, true, Reason::PlainCredentials, &text)
+        Some((reason, warning)) => {
+            Verdict::new(ConditionType::Valid, true, *reason, &format!("{text}. {warning}"))
         }
     };
     let or_unknown =
@@ -218,6 +217,16 @@ fn hindrance(findings: Findings<'_>, previous: &NodeAppStatus) -> Option<Hindran
             message: format!("{message}. The operator tries again, every half minute or so"),
             invalidates: false,
             degrades: true,
+            goes_on: false,
+        }),
+        Findings::TemplateRefused { message, .. } => Some(Hindrance {
+            reason: Reason::TemplateRefused,
+            message: format!(
+                "{message}. What runs is left as it is; correct spec.pod, spec.volumeMounts, spec.securityContext \
+                 or spec.podTemplate"
+            ),
+            invalidates: true,
+            degrades: false,
             goes_on: false,
         }),
         Findings::Refused { message, spec_is_to_blame, .. } => Some(Hindrance {

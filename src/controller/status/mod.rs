@@ -8,6 +8,7 @@ mod env;
 mod exits;
 mod job;
 mod paused;
+mod pod;
 mod redis;
 mod rivals;
 mod rollback;
@@ -67,6 +68,13 @@ pub enum Findings<'a> {
         /// What runs meanwhile.
         live: Live<'a>,
     },
+    /// The API server would not take a new pod template; nothing was changed.
+    TemplateRefused {
+        /// What it said.
+        message: &'a str,
+        /// What runs meanwhile.
+        live: Live<'a>,
+    },
     /// The API server has failed to take something, again and again.
     Failing {
         /// What it said.
@@ -86,6 +94,7 @@ impl<'a> Findings<'a> {
             | Self::Invalid(_, live)
             | Self::Taken(_, live)
             | Self::Refused { live, .. }
+            | Self::TemplateRefused { live, .. }
             | Self::Failing { live, .. } => live,
         }
     }
@@ -110,8 +119,8 @@ pub fn compute(
     };
     let standing = runs.map_or_else(|| Standing::of(&situation), job::standing);
     let standing = redis::beside(standing, &redis);
-    let warning = env::warning(app);
-    let conditions = conditions::verdicts(findings, standing, warning.as_deref(), previous, now)
+    let warning = warning(app, findings);
+    let conditions = conditions::verdicts(findings, standing, warning.as_ref(), previous, now)
         .into_iter()
         .map(|verdict| condition(verdict, previous, generation, now))
         .collect();
@@ -127,6 +136,18 @@ pub fn compute(
         applied(app, previous, children, &situation, &mut status);
     }
     status
+}
+
+/// What is to be said of a spec that is carried out all the same.
+fn warning(app: &NodeApp, findings: Findings<'_>) -> Option<(Reason, String)> {
+    match (env::warning(app), pod::loosened(app, findings)) {
+        (None, None) => None,
+        (Some(credentials), None) => Some((Reason::PlainCredentials, credentials)),
+        (None, Some(loosened)) => Some((Reason::LoosenedSecurity, loosened)),
+        (Some(credentials), Some(loosened)) => {
+            Some((Reason::PlainCredentials, format!("{credentials}. {loosened}")))
+        }
+    }
 }
 
 /// The status with today's numbers.
@@ -163,6 +184,7 @@ fn situation(
     let is_held_up = matches!(findings, Findings::Applied(children) if children.unnumbered.is_some());
     situation.overdue &= !is_held_up;
     course::tell_of_config(previous, findings, &mut situation);
+    pod::tell_of_waiting(findings, &mut situation);
     let explains = |exit: &&LastExit| {
         let deadline = rollout::deadline(deployment);
         situation.has_failed() && is_of_late(exit, missed_since(previous, &situation, now), deadline)

@@ -1,6 +1,7 @@
 //! Paths that the app or its log files are written to.
 
 use nodeapp_contract::paths;
+use serde_json::Value;
 
 use super::Problems;
 use crate::crd::NodeAppSpec;
@@ -50,18 +51,49 @@ pub(super) fn log_path(field: &str, given: &str, spec: &NodeAppSpec, problems: &
         problems.add(field, "must be /dev/null for none");
     } else if writable().any(|dir| path == dir) {
         problems.add(field, &format!("{path} is a directory; name a file in it"));
+    } else if let Some(mount) = mount_of(&path, spec).filter(|_| !writable().any(|dir| is_under(&path, dir)))
+    {
+        check_mount(field, &path, mount, spec, problems);
     } else if !writable().any(|dir| is_under(&path, dir)) {
         let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
         problems.add(
             field,
             &format!(
                 "{path} lies where nothing can be written; make it relative, so that it lies under {}, or add \
-                 {dir} to writablePaths",
+                 {dir} to writablePaths, or mount a volume there",
                 paths::LOG_DIR
             ),
         );
     }
     path
+}
+
+/// The mount of the user's that a file lies in.
+fn mount_of<'a>(path: &str, spec: &'a NodeAppSpec) -> Option<&'a Value> {
+    let within = |mount: &&Value| {
+        let dir = mount["mountPath"].as_str().map(|dir| dir.trim_end_matches('/'));
+        dir.is_some_and(|dir| path != dir && is_under(path, dir))
+    };
+    spec.volume_mounts.iter().find(within)
+}
+
+/// Several pods would write, rotate and compress one and the same file.
+fn check_mount(field: &str, path: &str, mount: &Value, spec: &NodeAppSpec, problems: &mut Problems) {
+    let volumes = spec.pod.iter().flat_map(|pod| &pod.volumes);
+    let mut volume = volumes.filter(|volume| volume["name"] == mount["name"]);
+    let is_the_pods = volume.any(|volume| volume["emptyDir"].is_object() || volume["ephemeral"].is_object());
+    if mount["readOnly"] == true {
+        problems
+            .add(field, &format!("{path} lies in a volume that is mounted readOnly; leave that out there"));
+    } else if !is_the_pods && !mount["subPathExpr"].is_string() {
+        problems.add(
+            field,
+            &format!(
+                "{path} would be written by all pods; give the mount of its volume subPathExpr: $(NODEAPP_POD_NAME), \
+                 so that each has a folder of its own"
+            ),
+        );
+    }
 }
 
 fn is_under(path: &str, dir: &str) -> bool {

@@ -3,12 +3,15 @@
 
 mod autoscaling;
 mod before;
+mod containers;
 mod env;
 mod files;
 mod instance;
 mod launch;
 mod logs;
 mod memory;
+mod overlay;
+mod pod;
 mod policies;
 mod probe;
 mod problems;
@@ -18,6 +21,7 @@ mod rollout;
 mod runner;
 mod schedule;
 mod time_zone;
+mod typed;
 mod values;
 
 use std::collections::BTreeMap;
@@ -32,6 +36,7 @@ pub use autoscaling::AutoscalingPolicy;
 pub use before::BeforeRollout;
 pub use instance::{FillPolicy, InstanceIndex};
 pub use logs::log_volume_bytes;
+pub use pod::PodPlan;
 pub use problems::{Problem, Problems};
 pub use redis::{ExternalRedis, RedisPlan, RedisServer, SharedRedis, check_volume};
 pub use references::{Reference, Referent};
@@ -89,6 +94,8 @@ pub struct ValidatedApp {
     pub redis: Option<RedisPlan>,
     /// Directories that the app may write to.
     pub writable_paths: Vec<String>,
+    /// What the pods have around the app.
+    pub pod: PodPlan,
     /// What the runner is told.
     pub runner: RunnerConfig,
     sealed: Sealed,
@@ -149,6 +156,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let fill = instance::fill(&app.spec, &memory, redis.as_ref(), &mut problems);
     let autoscaling = autoscaling::policy(&app.spec, &memory, &mut problems);
     let writable_paths = files::writable_paths(&app.spec, &mut problems);
+    let pod = pod::plan(&name, &app.spec, &mut problems);
     let mut runner = runner::config(
         &name,
         app.metadata.uid.as_deref().unwrap_or_default(),
@@ -192,6 +200,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             resources: memory.resources,
             redis,
             writable_paths,
+            pod,
             runner,
             sealed: Sealed,
         }),
