@@ -3,6 +3,8 @@
 
 mod redis;
 
+use std::sync::Arc;
+
 use http::Request;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
@@ -129,20 +131,14 @@ impl<'a> Writer<'a> {
         let revision = self.one(revision, known.as_ref()).await?;
         let service = self.optional(service, observed.service.as_deref()).await?;
         let disruption_budget = self.budget(disruption_budget, by_load, observed).await?;
-        for job in obsolete_jobs {
-            self.delete(&*job).await?;
-        }
-        if let Some(job) = job {
-            // A job is never changed, only made, and whoever deletes one asks for another.
-            self.create(&job).await?;
-        }
+        Box::pin(self.jobs(job, obsolete_jobs)).await?;
         let redis = Box::pin(self.redis(redis, &observed.redis)).await?;
         // One that becomes the other first loses what it was.
         let mut live = observed.deployment.as_deref();
         if let Some(unwanted) = live.take_if(|_| deployment.is_none()) {
             self.delete(unwanted).await?;
         }
-        let cron_job = self.optional(cron_job, observed.cron_job.as_deref()).await?;
+        let cron_job = Box::pin(self.optional(cron_job, observed.cron_job.as_deref())).await?;
         // An autoscaler goes before the operator decides the number, and comes after it has
         // let go of it: two would set it in turn.
         if autoscaler.is_none() {
@@ -203,6 +199,18 @@ impl<'a> Writer<'a> {
                 self.create(&first).await.map(Some)
             }
             budget => self.optional(budget, observed.disruption_budget.as_deref()).await,
+        }
+    }
+
+    /// The jobs before rollouts.
+    async fn jobs(&mut self, wanted: Option<Job>, obsolete: Vec<Arc<Job>>) -> Result<(), Error> {
+        for job in obsolete {
+            self.delete(&*job).await?;
+        }
+        match wanted {
+            // A job is never changed, only made, and whoever deletes one asks for another.
+            Some(job) => self.create(&job).await.map(drop),
+            None => Ok(()),
         }
     }
 

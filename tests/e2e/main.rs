@@ -23,6 +23,7 @@ mod node_versions;
 mod operator;
 mod pods;
 mod readiness;
+mod redis;
 mod restart;
 mod rollback;
 mod rollout;

@@ -31,17 +31,26 @@ impl Writer<'_> {
                 Box::pin(self.shared(*children, observed)).await.map(|it| RedisChildren::Wanted(Box::new(it)))
             }
             RedisChildren::StillUsed => Ok(RedisChildren::StillUsed),
-            RedisChildren::Unwanted => {
-                self.optional(None, observed.stateful_set.as_deref()).await?;
-                self.optional(None, observed.service.as_deref()).await?;
-                // Data that nobody owns is to be kept; its password goes and stays with it.
-                let owned = |claim: &&PersistentVolumeClaim| {
-                    claim.metadata.owner_references.iter().flatten().count() > 0
-                };
-                self.optional(None, observed.claim.as_deref().filter(owned)).await?;
-                Ok(RedisChildren::Unwanted)
-            }
+            RedisChildren::Unwanted => Box::pin(self.without(observed)).await,
         }
+    }
+
+    /// Takes away what is left of one.
+    async fn without(&mut self, observed: &ObservedRedis) -> Result<RedisChildren, Error> {
+        if let Some(stateful_set) = observed.stateful_set.as_deref() {
+            self.delete(stateful_set).await?;
+        }
+        if let Some(service) = observed.service.as_deref() {
+            self.delete(service).await?;
+        }
+        // Data that nobody owns is to be kept; its password goes and stays with it.
+        let owned = |claim: &&PersistentVolumeClaim| {
+            claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
+        };
+        if let Some(claim) = observed.claim.as_deref().filter(owned) {
+            self.delete(claim).await?;
+        }
+        Ok(RedisChildren::Unwanted)
     }
 
     async fn shared(

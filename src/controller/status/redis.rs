@@ -115,7 +115,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::controller::desired::{Applied, RedisChildren, SharedChildren, desired};
+    use crate::controller::desired::{Applied, RedisChildren, Settings, SharedChildren, desired};
     use crate::controller::observe::Observed;
     use crate::controller::status::{Findings, compute, good_for};
     use crate::controller::validate::validate;
@@ -132,7 +132,7 @@ mod tests {
 
     /// Children as the API server has them: all instances there, and this of Redis.
     fn children(claim: &Value, ready: i32, available: i32) -> Children<Applied> {
-        let made = desired(&validate(&app()).unwrap(), &Observed::default(), &Default::default());
+        let made = desired(&validate(&app()).unwrap(), &Observed::default(), &Settings::default());
         let mut deployment = made.deployment.unwrap();
         deployment.metadata.generation = Some(1);
         deployment.status = serde_json::from_value(json!({

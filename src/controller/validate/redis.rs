@@ -284,13 +284,11 @@ fn host_and_port(address: &str) -> Option<(String, u16)> {
     let (host, port) = address.rsplit_once(':')?;
     let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    match bracketed {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().ok().map(|_| (inner.to_owned(), port)),
-        None => {
-            let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-            (!host.is_empty() && host.bytes().all(letter)).then(|| (host.to_owned(), port))
-        }
+    if let Some(inner) = bracketed {
+        return inner.parse::<std::net::Ipv6Addr>().ok().map(|_| (inner.to_owned(), port));
     }
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (!host.is_empty() && host.bytes().all(letter)).then(|| (host.to_owned(), port))
 }
 
 /// A variable of the app would silently overrule ours, and the address with it.

@@ -60,6 +60,8 @@ pub(crate) struct Images {
     /// The default Node image with `tests/e2e/apps` at `/app`.
     pub(crate) apps: String,
     pub(crate) redis: String,
+    /// The default Node image with `tests/e2e/redis-apps` and its packages from npm at `/app`.
+    pub(crate) redis_apps: String,
     /// Major version to reference; the image's user is root, `node` (1000) exists.
     pub(crate) node: BTreeMap<String, String>,
     /// `root`, `node`, `numeric`: the image `apps` with `USER` unset, `node` and `1000:1000`.
@@ -73,6 +75,7 @@ impl Images {
             "image": values(&self.operator),
             "runner": {"image": values(&self.runner)},
             "forwarder": {"image": values(&self.forwarder)},
+            "redis": {"image": values(&self.redis)},
         });
         let path = paths::images_json();
         std::fs::create_dir_all(paths::output())?;
@@ -92,7 +95,7 @@ impl Images {
     /// Every image once.
     pub(crate) fn references(&self) -> Vec<&str> {
         let mut all = vec![&*self.operator, &*self.runner, &*self.forwarder, &*self.load];
-        all.extend([&*self.hello, &*self.apps, &*self.redis]);
+        all.extend([&*self.hello, &*self.apps, &*self.redis, &*self.redis_apps]);
         all.extend(self.node.values().chain(self.users.values()).map(String::as_str));
         all.sort_unstable();
         all.dedup();
@@ -144,6 +147,7 @@ pub(crate) fn build_all(options: &Options) -> Result<Images> {
     }
     (images.apps, images.users) = project::apps(&store)?;
     images.hello = project::hello(&store)?;
+    images.redis_apps = project::redis_apps(&store)?;
     [images.operator, images.runner, images.forwarder, images.load] = project::images(&store, &binaries)?;
     store.prune()?;
     images.save()?;

@@ -104,6 +104,49 @@ pub(crate) fn apps(store: &Store) -> Result<(String, BTreeMap<String, String>)> 
     Ok((reference, by_user))
 }
 
+/// Apps that use Redis, with their packages: fetched once by their lock file.
+pub(crate) fn redis_apps(store: &Store) -> Result<String> {
+    let source = paths::repo().join("tests/e2e/redis-apps");
+    let lock = std::fs::read(source.join("package-lock.json")).context("redis-apps has no lock file")?;
+    let key = hash::short([lock.as_slice()]);
+    let modules = packages(&source, &format!("redis-apps-{key}"))?;
+    let mut apps = Tree::new();
+    add_folder(&mut apps, &source, "app")?;
+    let mut parts = content_key(&apps)?;
+    parts.push_str(&key);
+    let key = format!("redis-apps-{}", hash::short([parts.as_bytes()]));
+    let layer = if let Some(layer) = store.layer_of(&key) {
+        layer
+    } else {
+        add_folder(&mut apps, &modules, "app/node_modules")?;
+        store.layer(&key, &apps)?
+    };
+    let reference = format!("localhost/nodeapp-e2e-redis-apps:{}", base::tag(&layer));
+    app_image(store, &reference, layer, "")?;
+    Ok(reference)
+}
+
+/// The `node_modules` of a folder with a lock file, kept under this name.
+fn packages(source: &Path, name: &str) -> Result<PathBuf> {
+    let npm = paths::cache()?.join("npm");
+    let dir = npm.join(name);
+    if !dir.is_dir() {
+        let part = npm.join(format!(".part-{name}"));
+        let _ = std::fs::remove_dir_all(&part);
+        std::fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(source.join(file), part.join(file))?;
+        }
+        let mut fetch = Command::new("npm");
+        // Not `npm ci`: it asks for optional packages of other systems, which are left out here.
+        fetch.current_dir(&part).args(["install", "--no-save", "--silent", "--no-audit", "--no-fund"]);
+        fetch.args(["--ignore-scripts", "--omit=dev", "--omit=optional"]);
+        sh::run(&format!("fetch the packages of {name} from npm"), &mut fetch)?;
+        std::fs::rename(&part, &dir)?;
+    }
+    Ok(dir.join("node_modules"))
+}
+
 fn app_layer(store: &Store, name: &str, folder: &str) -> Result<Blob> {
     let mut tree = Tree::new();
     add_folder(&mut tree, &paths::repo().join(folder), "app")?;

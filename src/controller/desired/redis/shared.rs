@@ -46,7 +46,7 @@ fn of_redis(app: &ValidatedApp, name: String) -> ObjectMeta {
     ObjectMeta { labels: Some(names::redis_labels(&app.name)), ..metadata(app, name) }
 }
 
-/// Not from a template of the StatefulSet, which could never be changed: this one can
+/// Not from a template of the `StatefulSet`, which could never be changed: this one can
 /// grow, and belongs to the app or to nobody.
 fn claim(app: &ValidatedApp, wanted: &SharedRedis) -> core::PersistentVolumeClaim {
     let mut metadata = of_redis(app, names::redis(&app.name));
