@@ -2,6 +2,7 @@
 //! not as it should be, and never what belongs to someone else.
 
 mod redis;
+mod try_out;
 
 use std::sync::Arc;
 
@@ -122,11 +123,8 @@ impl<'a> Writer<'a> {
             untried: _,
             stage: _,
         } = children;
-        let known = observed
-            .revisions
-            .iter()
-            .find(|known| known.metadata.name == revision.metadata.name)
-            .map(|known| expanded(known));
+        let known = observed.revisions.iter().find(|known| known.metadata.name == revision.metadata.name);
+        let known = known.map(|known| expanded(known));
         let service_account = self.one(service_account, observed.service_account.as_deref()).await?;
         let revision = self.one(revision, known.as_ref()).await?;
         let service = self.optional(service, observed.service.as_deref()).await?;
@@ -157,33 +155,6 @@ impl<'a> Writer<'a> {
         let applied =
             Children::new(service_account, revision, course, service, disruption_budget, pods, restarts);
         Ok(Children { filling, autoscaler, rivals, held_up, unnumbered, redis, waiting, ..applied })
-    }
-
-    /// Asks the API server about a new template: whether it would take it in what runs the pods.
-    ///
-    /// # Errors
-    /// It would not.
-    pub async fn try_out(&self, children: &Children<Prepared>) -> Result<(), Error> {
-        let Some(template) = &children.untried else { return Ok(()) };
-        if let Some(mut cron_job) = children.cron_job.clone() {
-            let job = cron_job.spec.as_mut().and_then(|spec| spec.job_template.spec.as_mut());
-            if let Some(job) = job {
-                job.template = template.clone();
-            }
-            return self.would_take(&cron_job).await;
-        }
-        let Some(mut deployment) = children.deployment.clone() else { return Ok(()) };
-        if let Some(spec) = deployment.spec.as_mut() {
-            spec.template = template.clone();
-        }
-        self.would_take(&deployment).await
-    }
-
-    async fn would_take<K: Child>(&self, desired: &K) -> Result<(), Error> {
-        let name = desired.metadata().name.clone().unwrap_or_default();
-        let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
-        let tried = ssa::try_out(self.client, &api, &name, desired).await;
-        tried.map_err(|source| Error { action: Action::TryOut, kind: K::KIND, name, source })
     }
 
     /// The budget. It comes with the second instance: then nobody has deleted it.

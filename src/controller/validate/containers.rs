@@ -87,7 +87,7 @@ fn check_ports(
 }
 
 /// Whether a container among those that run before the app goes on beside it.
-fn is_sidecar(container: &core::Container) -> bool {
+pub(super) fn is_sidecar(container: &core::Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
 }
 

@@ -8,6 +8,7 @@ use nodeapp_contract::env;
 
 use super::Problems;
 use super::memory::Plan;
+use super::pod::PodPlan;
 use super::redis::{self, RedisPlan};
 use crate::controller::capacity::Room;
 use crate::crd::NodeAppSpec;
@@ -40,6 +41,7 @@ pub(super) fn fill(
     spec: &NodeAppSpec,
     memory: &Plan,
     redis: Option<&RedisPlan>,
+    pod: &PodPlan,
     problems: &mut Problems,
 ) -> Option<FillPolicy> {
     let given = spec.fill_cluster.as_ref()?;
@@ -72,7 +74,7 @@ pub(super) fn fill(
     Some(FillPolicy {
         leave: number("spec.fillCluster.leave", given.leave, 0, problems).unwrap_or(0),
         max_instances: number("spec.fillCluster.maxInstances", given.max_instances, 1, problems),
-        needs: redis.map_or(own, |redis| own.plus(redis::needs(redis))),
+        needs: redis.map_or(own, |redis| own.plus(redis::needs(redis))).plus(pod.needs()),
     })
 }
 

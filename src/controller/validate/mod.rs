@@ -95,7 +95,7 @@ pub struct ValidatedApp {
     /// Directories that the app may write to.
     pub writable_paths: Vec<String>,
     /// What the pods have around the app.
-    pub pod: PodPlan,
+    pub pod: Box<PodPlan>,
     /// What the runner is told.
     pub runner: RunnerConfig,
     sealed: Sealed,
@@ -139,6 +139,11 @@ fn owner(app: &NodeApp, problems: &mut Problems) -> Option<OwnerReference> {
     Some(OwnerReference { block_owner_deletion: Some(true), ..owner? })
 }
 
+/// An annotation that says something.
+fn annotation(app: &NodeApp, name: &str) -> Option<String> {
+    names::annotation(&app.metadata, name).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
 /// Checks an app.
 ///
 /// # Errors
@@ -153,10 +158,10 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let env_from = env::sources(&app.spec, &mut problems);
     let memory = memory::plan(&app.spec, &mut problems);
     let redis = redis::plan(&app.spec, port, &mut problems);
-    let fill = instance::fill(&app.spec, &memory, redis.as_ref(), &mut problems);
+    let pod = pod::plan(&name, &app.spec, &mut problems);
+    let fill = instance::fill(&app.spec, &memory, redis.as_ref(), &pod, &mut problems);
     let autoscaling = autoscaling::policy(&app.spec, &memory, &mut problems);
     let writable_paths = files::writable_paths(&app.spec, &mut problems);
-    let pod = pod::plan(&name, &app.spec, &mut problems);
     let mut runner = runner::config(
         &name,
         app.metadata.uid.as_deref().unwrap_or_default(),
@@ -174,8 +179,6 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     }
     runner::check_size(&runner, &mut problems);
     let owner = owner(app, &mut problems);
-    let annotation =
-        |name| names::annotation(&app.metadata, name).filter(|value| !value.is_empty()).map(str::to_owned);
     let stopped = app.spec.stopped.unwrap_or(false);
     match (problems.is_empty(), owner) {
         (true, Some(owner)) => Ok(ValidatedApp {
@@ -191,8 +194,8 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             rollout,
             schedule,
             restart_request: names::restart_request(&app.metadata).map(ToOwned::to_owned),
-            rollback_to: annotation(names::ROLLBACK_ANNOTATION),
-            change_cause: annotation(names::CHANGE_CAUSE_ANNOTATION),
+            rollback_to: annotation(app, names::ROLLBACK_ANNOTATION),
+            change_cause: annotation(app, names::CHANGE_CAUSE_ANNOTATION),
             source: source(&app.spec),
             image: app.spec.image.clone(),
             env,
@@ -200,7 +203,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             resources: memory.resources,
             redis,
             writable_paths,
-            pod,
+            pod: Box::new(pod),
             runner,
             sealed: Sealed,
         }),

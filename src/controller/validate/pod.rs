@@ -9,9 +9,12 @@ use serde_json::Value;
 
 use super::Problems;
 use super::containers;
+use super::instance::part;
 use super::typed::{same, typed};
+use crate::controller::capacity::Room;
 use crate::controller::names;
 use crate::crd::NodeAppSpec;
+use crate::crd::notation::quantity_nanos;
 use crate::crd::pod::Pod;
 
 /// What the pods have around the app, as Kubernetes takes it.
@@ -43,6 +46,19 @@ impl PodPlan {
     /// Whether anything in it comes from the user, unchecked by our schema.
     pub fn is_users(&self) -> bool {
         *self != Self::default()
+    }
+
+    /// What the containers beside the app request.
+    pub(super) fn needs(&self) -> Room {
+        let among_others = self.before.iter().filter(|container| containers::is_sidecar(container));
+        let of = |container: &core::Container, name: &str, parts: i128| {
+            let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+            let nanos = requests.and_then(|requests| quantity_nanos(&requests.get(name)?.0));
+            part(nanos.unwrap_or(0), parts).unwrap_or(0)
+        };
+        self.sidecars.iter().chain(among_others).fold(Room::default(), |sum, container| {
+            sum.plus(Room { cpu: of(container, "cpu", 1000), memory: of(container, "memory", 1), pods: 0 })
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! PersistentVolumes on demand: the default storage class, and what makes folders of the nodes into volumes.
+//! Volumes on demand: the default storage class, and what makes folders of the nodes into volumes.
 
 use serde_json::{Value, json};
 

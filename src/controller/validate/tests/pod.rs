@@ -16,6 +16,7 @@ fn pod(change: &Value) -> Value {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // A table.
 fn what_does_not_fit_is_named_with_the_way_out() {
     let volume = json!([{"name": "data", "emptyDir": {}}]);
     let mount = |path: &str| json!({"volumeMounts": [{"name": "data", "mountPath": path}], "pod": {"volumes": volume}});
@@ -184,4 +185,27 @@ fn the_overlay_comes_last_and_takes_nothing_away() {
     assert_eq!((&after["command"], &after["env"]), (&before["command"], &before["env"]));
     let ports = |container: &Value| container["ports"].as_array().unwrap().len();
     assert_eq!(ports(after), ports(before) + 1);
+}
+
+#[test]
+fn what_fills_the_cluster_counts_what_runs_beside_the_app() {
+    let needs = |pod: Value| {
+        let change = json!({"fillCluster": {}, "resources": {"requests": {"cpu": "1"}}, "pod": pod});
+        validate(&app(&change)).unwrap().fill.unwrap().needs
+    };
+    let requests = json!({"requests": {"cpu": "250m", "memory": "64Mi"}});
+    let container = |more: Value| {
+        let mut container = json!({"name": "a", "image": "a", "resources": requests});
+        container.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        container
+    };
+    let alone = needs(json!({}));
+    let with = needs(json!({"sidecars": [container(json!({}))]}));
+    assert_eq!((with.cpu - alone.cpu, with.memory - alone.memory, with.pods), (250, 64 << 20, 1));
+    assert_eq!(needs(json!({"initContainers": [container(json!({"restartPolicy": "Always"}))]})), with);
+    assert_eq!(
+        needs(json!({"initContainers": [container(json!({}))]})),
+        alone,
+        "it ends before the app starts"
+    );
 }
