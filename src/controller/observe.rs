@@ -11,6 +11,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope};
 use kube::{Api, Client, Resource};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::cache::{AppKey, Cache};
@@ -45,7 +46,7 @@ pub struct Caches {
     /// What runs jobs.
     pub cron_jobs: Cache<CronJob>,
     /// Pods, which are the Deployment's children and not ours.
-    pub pods: Cache<AppPod>,
+    pub pods: Cache<AppPod, Arc<AppPod>>,
     /// Pods of shared Redises are run by these.
     pub stateful_sets: Cache<StatefulSet>,
     /// Their data.
@@ -59,9 +60,8 @@ pub struct Caches {
 impl Caches {
     /// Instances that an app's Deployment is to have.
     pub fn wanted(&self, app: &AppKey) -> u32 {
-        let deployments = self.deployments.of(app);
-        let named = deployments.iter().find(|found| found.metadata.name.as_deref() == Some(&app.name));
-        let replicas = named.and_then(|deployment| deployment.spec.as_ref()?.replicas);
+        let deployment = self.deployments.named(app, &app.name);
+        let replicas = deployment.and_then(|deployment| deployment.spec.as_ref()?.replicas);
         u32::try_from(replicas.unwrap_or(0)).unwrap_or(0)
     }
 }
@@ -185,9 +185,9 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
         deployment,
         rollback: status.rollback.clone(),
         redis: ObservedRedis {
-            stateful_set: sort_out(called(&caches.stateful_sets, owner, &redis), owner, &mut taken),
-            service: sort_out(called(&caches.services, owner, &redis), owner, &mut taken),
-            claim: sort_out(called(&caches.claims, owner, &redis), owner, &mut taken),
+            stateful_set: sort_out(caches.stateful_sets.named(owner.key, &redis), owner, &mut taken),
+            service: sort_out(caches.services.named(owner.key, &redis), owner, &mut taken),
+            claim: sort_out(caches.claims.named(owner.key, &redis), owner, &mut taken),
         },
         autoscaler: sort_out(named(&caches.autoscalers, owner), owner, &mut taken),
         rivals: rivals(caches, owner),
@@ -276,12 +276,11 @@ fn rivals(caches: &Caches, owner: Owner<'_>) -> Vec<String> {
     others.filter_map(|autoscaler| autoscaler.meta().name.clone()).collect()
 }
 
-fn named<K: Resource + PartialEq>(cache: &Cache<K>, owner: Owner<'_>) -> Option<Arc<K>> {
-    called(cache, owner, &owner.key.name)
-}
-
-fn called<K: Resource + PartialEq>(cache: &Cache<K>, owner: Owner<'_>, name: &str) -> Option<Arc<K>> {
-    cache.of(owner.key).into_iter().find(|child| child.meta().name.as_deref() == Some(name))
+fn named<K>(cache: &Cache<K>, owner: Owner<'_>) -> Option<Arc<K>>
+where
+    K: Resource + Serialize + DeserializeOwned + Default,
+{
+    cache.named(owner.key, &owner.key.name)
 }
 
 async fn get<K>(client: &Client, owner: Owner<'_>, name: &str) -> Result<Option<Arc<K>>, Error>

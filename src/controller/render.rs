@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::cache::{AppKey, Cache};
+use super::cache::{AppKey, Cache, Form};
 use super::capacity::Known;
 use super::desired::{self, Children, Prepared, RedisChildren, Settings, SharedChildren};
 use super::names;
@@ -125,9 +125,10 @@ fn parsed<K: DeserializeOwned>(object: Value, kind: &str) -> Result<K, String> {
         .map_err(|error| format!("a {kind} of the snapshot cannot be read: {error}"))
 }
 
-fn keep<K>(cache: &Cache<K>, object: Value, kind: &str) -> Result<(), String>
+fn keep<K, F>(cache: &Cache<K, F>, object: Value, kind: &str) -> Result<(), String>
 where
-    K: DeserializeOwned + kube::Resource + ResourceExt + PartialEq,
+    K: DeserializeOwned + kube::Resource + ResourceExt,
+    F: Form<K>,
 {
     cache.take(Event::Apply(parsed(object, kind)?));
     Ok(())

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::apply::Child;
-use super::cache::{AppKey, Cache, slim, slim_app, slim_autoscaler, slim_job, slim_revision};
+use super::cache::{AppKey, Cache, Form, slim, slim_app, slim_autoscaler, slim_job, slim_revision};
 use super::context::Context;
 use super::pods::{AppPod, slim_pod};
 use super::references::Referable;
@@ -59,6 +59,10 @@ const GATHER: Duration = Duration::from_millis(100);
 /// How long a watch lasts. Shorter than the patience of the load balancers in front
 /// of API servers, which cut silent connections after four minutes.
 pub const WATCH_SECONDS: u32 = 220;
+
+/// Objects per answer to a list. Before they are kept small they take some 30 kB each,
+/// and what a start takes at its peak stays with the process.
+const PAGE: u32 = 100;
 
 /// A watch is gone for good.
 #[derive(Debug, thiserror::Error)]
@@ -180,8 +184,15 @@ fn watch_children(
     let ours = || watcher::Config::default().labels(&names::managed_selector());
     let all = watcher::Config::default;
     vec![
-        watch_kind::<ServiceAccount>(context, ours(), |it| &it.caches.service_accounts, slim, touched, tasks),
-        watch_kind::<ControllerRevision>(
+        watch_kind::<ServiceAccount, _>(
+            context,
+            ours(),
+            |it| &it.caches.service_accounts,
+            slim,
+            touched,
+            tasks,
+        ),
+        watch_kind::<ControllerRevision, _>(
             context,
             ours(),
             |it| &it.caches.revisions,
@@ -189,8 +200,8 @@ fn watch_children(
             touched,
             tasks,
         ),
-        watch_kind::<Service>(context, ours(), |it| &it.caches.services, slim, touched, tasks),
-        watch_kind::<PodDisruptionBudget>(
+        watch_kind::<Service, _>(context, ours(), |it| &it.caches.services, slim, touched, tasks),
+        watch_kind::<PodDisruptionBudget, _>(
             context,
             ours(),
             |it| &it.caches.disruption_budgets,
@@ -198,13 +209,13 @@ fn watch_children(
             touched,
             tasks,
         ),
-        watch_kind::<CronJob>(context, ours(), |it| &it.caches.cron_jobs, slim, touched, tasks),
-        watch_kind::<Job>(context, ours(), |it| &it.caches.jobs, slim_job, touched, tasks),
-        watch_kind::<AppPod>(context, ours(), |it| &it.caches.pods, slim_pod, touched, tasks),
-        watch_kind::<Deployment>(context, ours(), |it| &it.caches.deployments, slim, touched, tasks),
-        watch_kind::<StatefulSet>(context, ours(), |it| &it.caches.stateful_sets, slim, touched, tasks),
-        watch_kind::<PersistentVolumeClaim>(context, ours(), |it| &it.caches.claims, slim, touched, tasks),
-        watch_kind::<HorizontalPodAutoscaler>(
+        watch_kind::<CronJob, _>(context, ours(), |it| &it.caches.cron_jobs, slim, touched, tasks),
+        watch_kind::<Job, _>(context, ours(), |it| &it.caches.jobs, slim_job, touched, tasks),
+        watch_kind::<AppPod, _>(context, ours(), |it| &it.caches.pods, slim_pod, touched, tasks),
+        watch_kind::<Deployment, _>(context, ours(), |it| &it.caches.deployments, slim, touched, tasks),
+        watch_kind::<StatefulSet, _>(context, ours(), |it| &it.caches.stateful_sets, slim, touched, tasks),
+        watch_kind::<PersistentVolumeClaim, _>(context, ours(), |it| &it.caches.claims, slim, touched, tasks),
+        watch_kind::<HorizontalPodAutoscaler, _>(
             context,
             all(),
             |it| &it.caches.autoscalers,
@@ -217,16 +228,17 @@ fn watch_children(
 
 /// Keeps a cache up to date, in a task of its own. The receiver becomes true
 /// with the first complete list.
-fn watch_kind<K>(
+fn watch_kind<K, F>(
     context: &Arc<Context>,
     config: watcher::Config,
-    cache: fn(&Context) -> &Cache<K>,
+    cache: fn(&Context) -> &Cache<K, F>,
     slim: fn(&mut K),
     touched: &mpsc::UnboundedSender<AppKey>,
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<bool>
 where
-    K: Child + PartialEq + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + Sync + 'static,
+    K: Child + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + Sync + 'static,
+    F: Form<K> + 'static,
 {
     let (listed, receiver) = watch::channel(false);
     let (context, touched) = (context.clone(), touched.clone());
@@ -304,7 +316,7 @@ where
         + Send
         + 'static,
 {
-    let config = config.timeout(WATCH_SECONDS);
+    let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
     in_namespaces(context, |api: Api<K>| {
         watcher(api, config.clone()).backoff(WatchBackoff::default()).modify(slim).boxed()
     })

@@ -29,6 +29,8 @@ impl Operator {
         let log = std::fs::File::options().create(true).append(true).open(&log)?;
         let child = Command::new(program)
             .args(["run", "--runner-image", RUNNER, "--listen", &address.to_string()])
+            // As the chart has it.
+            .env("MALLOC_ARENA_MAX", "1")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stderr(log.try_clone()?)
