@@ -72,7 +72,7 @@ pub(crate) fn find(items: &[Value]) -> Found {
                 known.stopped += counts.1;
             }
             None => {
-                apps.push(Processes { name: name.to_owned(), record, started: counts.0, stopped: counts.1 })
+                apps.push(Processes { name: name.to_owned(), record, started: counts.0, stopped: counts.1 });
             }
         }
     }

@@ -212,7 +212,9 @@ mod tests {
             let ask = |second: &u64| {
                 let now = start + Duration::from_secs(*second);
                 let due = schedule.due(&[pod("a", ready, 0)], now, &mut || 0.5);
-                due.iter().for_each(|due| schedule.answered(&due.uid, answers, now));
+                for due in &due {
+                    schedule.answered(&due.uid, answers, now);
+                }
                 !due.is_empty()
             };
             seconds.filter(ask).collect()

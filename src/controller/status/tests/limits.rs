@@ -13,7 +13,9 @@ fn broken(value: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
             if beyond("maxItems", items.len()) {
                 found.push(path.to_owned());
             }
-            items.iter().for_each(|item| broken(item, &schema["items"], &format!("{path}[]"), found));
+            for item in items {
+                broken(item, &schema["items"], &format!("{path}[]"), found);
+            }
         }
         Value::Object(fields) => {
             for (name, field) in fields {
