@@ -87,14 +87,14 @@ fn a_build_that_crashes_is_taken_back_and_told_with_its_exit_code_and_last_lines
 #[test]
 fn an_image_that_cannot_be_pulled_is_named_at_once_and_when_it_is_taken_back() {
     e2e(|namespace| async move {
-        let rollout = json!({"rollout": {"progressDeadline": "8s", "autoRollback": true}});
+        let rollout = json!({"rollout": {"progressDeadline": "20s", "autoRollback": true}});
         let shop = App::serving(&namespace, "shop", "web.js")?.with(&rollout);
         shop.apply(&namespace).await?;
         shop.ready(&namespace, 1).await?;
         let before = pod_uids(&namespace, "shop").await?;
-        let image = "the image registry.invalid/shop:2 cannot be pulled";
-        shop.clone().with(&json!({"image": "registry.invalid/shop:2"})).apply(&namespace).await?;
-        // Not only once it has failed.
+        let image = "the image localhost/shop:2 cannot be pulled";
+        shop.clone().with(&json!({"image": "localhost/shop:2"})).apply(&namespace).await?;
+        // Not only once it has failed. Nobody serves images here, which is found out at once.
         let named = async || {
             let app = namespace.get("NodeApp", "shop").await?;
             let progressing = condition(&app, "Progressing")?;
