@@ -63,14 +63,46 @@ pub(crate) fn main(command: &Command) -> Result<()> {
 
 fn runner(args: &Args) -> Result<()> {
     let rig = Rig::prepare(args.quick)?;
-    let machine = Machine::look(rig.programs()?)?;
-    let begun = Instant::now();
-    let rows = if args.only.is_empty() { Row::ALL.to_vec() } else { args.only.clone() };
-    let measured: Vec<Measured> =
-        rows.iter().map(|row| measure(row.topic(), |step| row.run(&rig, step))).collect();
     let subject = Subject { command: "runner", ours: "nodeapp-runner", beside: "PM2" };
-    let options = if args.quick { " --quick" } else { "" };
-    tell(subject, &machine, &measured, options, begun, args.only.is_empty() && !args.quick)
+    let size = if args.quick { Size::Quick } else { Size::Usual };
+    run(subject, rig.programs()?, &args.only, &Row::ALL, size, |row| {
+        measure(row.topic(), |step| row.run(&rig, step))
+    })
+}
+
+/// How much is asked of the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    Quick,
+    Usual,
+    All,
+}
+
+impl Size {
+    /// As it was asked for on the command line.
+    const fn option(self) -> &'static str {
+        match self {
+            Self::Quick => " --quick",
+            Self::Usual => "",
+            Self::All => " --all",
+        }
+    }
+}
+
+/// Measures the rows that are asked for, or `all`, and tells of them.
+fn run<Row: Copy>(
+    subject: Subject,
+    programs: String,
+    only: &[Row],
+    all: &[Row],
+    size: Size,
+    measure: impl Fn(Row) -> Measured,
+) -> Result<()> {
+    let machine = Machine::look(programs)?;
+    let begun = Instant::now();
+    let rows = if only.is_empty() { all } else { only };
+    let measured: Vec<Measured> = rows.iter().map(|row| measure(*row)).collect();
+    tell(subject, &machine, &measured, size.option(), begun, only.is_empty() && size != Size::Quick)
 }
 
 /// Prints the table, keeps the figures, and puts the table of a whole run into the page.

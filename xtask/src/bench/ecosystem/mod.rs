@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use super::machine::Machine;
-use super::table::{Line, Measured, Subject, Topic, above};
+use super::table::{Line, Subject, Topic, above};
 use super::{proc, stat};
 use crate::{paths, sh};
 
@@ -83,14 +82,11 @@ impl Row {
 
 pub(crate) fn main(args: &Args) -> Result<()> {
     let bench = Bench { plugin: plugin()?, quick: args.quick };
-    let machine = Machine::look("Only the plugin runs.".to_owned())?;
-    let begun = Instant::now();
-    let rows = if args.only.is_empty() { Row::ALL.to_vec() } else { args.only.clone() };
-    let measured: Vec<Measured> =
-        rows.iter().map(|row| super::measure(row.topic(), |_| row.run(&bench))).collect();
     let subject = Subject { command: "ecosystem", ours: "on the clock", beside: "processor time" };
-    let options = if args.quick { " --quick" } else { "" };
-    super::tell(subject, &machine, &measured, options, begun, args.only.is_empty() && !args.quick)
+    let size = if args.quick { super::Size::Quick } else { super::Size::Usual };
+    super::run(subject, "Only the plugin runs.".to_owned(), &args.only, &Row::ALL, size, |row| {
+        super::measure(row.topic(), |_| row.run(&bench))
+    })
 }
 
 /// The plugin as it is released.

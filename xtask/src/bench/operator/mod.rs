@@ -9,14 +9,12 @@ mod service;
 mod takeover;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::machine::Machine;
 use super::rig::Rig;
-use super::table::{Line, Measured, Subject, Topic};
+use super::table::{Line, Subject, Topic};
 use crate::image;
 use crate::sh::Step;
 
@@ -84,19 +82,15 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let rig = Rig::prepare(args.quick)?;
     let (operator, client) = image::bench_programs(args.quick)?;
     let bench = Bench { rig, operator, client, all: args.all };
-    let machine = Machine::look(bench.rig.programs()?)?;
-    let begun = Instant::now();
-    let rows = if args.only.is_empty() { Row::ALL.to_vec() } else { args.only.clone() };
-    let measured: Vec<Measured> =
-        rows.iter().map(|row| super::measure(row.topic(), |step| row.run(&bench, step))).collect();
     let subject = Subject { command: "operator", ours: "nodeapp-operator", beside: "beside it" };
-    let options = match args {
-        Args { quick: true, .. } => " --quick",
-        Args { all: true, .. } => " --all",
-        _ => "",
+    let size = match args {
+        Args { quick: true, .. } => super::Size::Quick,
+        Args { all: true, .. } => super::Size::All,
+        _ => super::Size::Usual,
     };
-    let whole = args.only.is_empty() && !args.quick;
-    super::tell(subject, &machine, &measured, options, begun, whole)
+    super::run(subject, bench.rig.programs()?, &args.only, &Row::ALL, size, |row| {
+        super::measure(row.topic(), |step| row.run(&bench, step))
+    })
 }
 
 #[cfg(test)]

@@ -6,14 +6,12 @@ mod speed;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::Result;
 use clap::ValueEnum;
 
 use self::server::Security;
-use super::machine::Machine;
-use super::table::{Line, Measured, Subject, Topic};
+use super::table::{Line, Subject, Topic};
 use crate::sh::Step;
 use crate::{deps, image, sh};
 
@@ -74,14 +72,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         "redis-server {server} and {} from Debian in both columns.",
         version("redis-benchmark")?.trim()
     );
-    let machine = Machine::look(programs)?;
-    let begun = Instant::now();
-    let rows = if args.only.is_empty() { Row::ALL.to_vec() } else { args.only.clone() };
-    let measured: Vec<Measured> =
-        rows.iter().map(|row| super::measure(row.topic(), |step| row.run(&bench, step))).collect();
     let subject = Subject { command: "redis", ours: "through the forwarder", beside: "direct" };
-    let options = if args.quick { " --quick" } else { "" };
-    super::tell(subject, &machine, &measured, options, begun, args.only.is_empty() && !args.quick)
+    let size = if args.quick { super::Size::Quick } else { super::Size::Usual };
+    super::run(subject, programs, &args.only, &Row::ALL, size, |row| {
+        super::measure(row.topic(), |step| row.run(&bench, step))
+    })
 }
 
 #[cfg(test)]
