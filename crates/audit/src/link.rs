@@ -226,7 +226,9 @@ impl Project {
         }
         // First what is certain, then from all of that what is likely.
         self.follow(&mut queue, &mut reached, false);
-        queue.extend(reached.keys().copied());
+        let mut certain: Vec<Global> = reached.keys().copied().collect();
+        certain.sort_unstable();
+        queue.extend(certain);
         self.follow(&mut queue, &mut reached, true);
         reached
     }

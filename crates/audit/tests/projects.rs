@@ -264,3 +264,18 @@ fn number_of_threads_does_not_change_the_result() {
     assert_eq!(one, four);
     assert_eq!(one.at_least(Severity::Warning), 40);
 }
+
+#[test]
+fn two_runs_say_the_same_where_several_ways_lead_to_a_write() {
+    let handlers: String = (0..16)
+        .map(|number| format!("function list{number}(req, res) {{ req.store.bump(); res.end(); }}\napp.get('/{number}', list{number});\n"))
+        .collect();
+    let store = "let count = 0;\nmodule.exports = class Store { bump() { count++; } };\n";
+    let project = Project::new(&[("store.js", store), ("app.js", &handlers)]);
+    let told = || format!("{:?}", project.audit().findings);
+    let first = told();
+    assert!(first.contains("list0"), "{first}");
+    for _ in 0..10 {
+        assert_eq!(told(), first);
+    }
+}
