@@ -2,10 +2,14 @@
 //! answers as `kubectl pm2` when it is installed under that name.
 
 mod audit;
+mod cluster;
 mod files;
 mod import;
 mod init;
+mod instances;
 mod render;
+mod select;
+mod table;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,162 @@
+//! Which apps a verb means, said as in PM2: a name, `all`, `/regex/`, or several of them.
+
+use kube::ResourceExt;
+use kube::api::ListParams;
+use nodeapp_operator::crd::NodeApp;
+use regex::Regex;
+
+use crate::cluster::{Attempt, Cluster, told};
+
+/// One way to name apps.
+#[derive(Clone, Debug)]
+pub(crate) enum Selector {
+    All,
+    Name(String),
+    Pattern(Regex),
+}
+
+impl std::str::FromStr for Selector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        if let Some(pattern) = text.strip_prefix('/').and_then(|text| text.strip_suffix('/')) {
+            return Regex::new(pattern).map(Self::Pattern).map_err(|error| format!("{text}: {error}"));
+        }
+        if text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(format!(
+                "`{text}`: apps are named here by their name, not by PM2's number; see `ls`"
+            ));
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+}
+
+impl Selector {
+    fn takes(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Name(wanted) => wanted == name,
+            Self::Pattern(pattern) => pattern.is_match(name),
+        }
+    }
+}
+
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => write!(f, "all"),
+            Self::Name(name) => write!(f, "{name}"),
+            Self::Pattern(pattern) => write!(f, "/{pattern}/"),
+        }
+    }
+}
+
+impl Cluster {
+    /// All apps of the namespace, or of all of them, sorted by namespace and name.
+    ///
+    /// # Errors
+    /// What the cluster refuses, in words.
+    pub(crate) async fn all_apps(&self) -> Result<Vec<NodeApp>, String> {
+        let attempt =
+            Attempt { verb: "list", resource: "nodeapps.nodeapp.dev", namespace: self.namespace.as_deref() };
+        let list = self.scoped::<NodeApp>().list(&ListParams::default()).await;
+        let mut apps = list.map_err(|error| told(&attempt, &error))?.items;
+        apps.sort_by_key(|app| (app.namespace(), app.name_any()));
+        Ok(apps)
+    }
+
+    /// The apps that are meant, each once. One name alone needs the right to get, anything else the right to list.
+    ///
+    /// # Errors
+    /// When a name or a pattern takes none, with the names that are near; or what the cluster refuses.
+    pub(crate) async fn apps(&self, selectors: &[Selector]) -> Result<Vec<NodeApp>, String> {
+        if let ([Selector::Name(name)], Some(namespace)) = (selectors, &self.namespace) {
+            let attempt =
+                Attempt { verb: "get", resource: "nodeapps.nodeapp.dev", namespace: Some(namespace) };
+            let found = self.scoped::<NodeApp>().get_opt(name).await;
+            if let Some(app) = found.map_err(|error| told(&attempt, &error))? {
+                return Ok(vec![app]);
+            }
+        }
+        chosen(self.all_apps().await?, selectors, self.namespace.as_deref())
+    }
+}
+
+fn chosen(
+    apps: Vec<NodeApp>,
+    selectors: &[Selector],
+    namespace: Option<&str>,
+) -> Result<Vec<NodeApp>, String> {
+    let names: Vec<String> = apps.iter().map(ResourceExt::name_any).collect();
+    for selector in selectors {
+        if !names.iter().any(|name| selector.takes(name)) {
+            return Err(nobody(selector, &names, namespace));
+        }
+    }
+    Ok(apps
+        .into_iter()
+        .filter(|app| selectors.iter().any(|selector| selector.takes(&app.name_any())))
+        .collect())
+}
+
+fn nobody(selector: &Selector, names: &[String], namespace: Option<&str>) -> String {
+    let place = namespace.map_or_else(|| "any namespace".to_owned(), |name| format!("namespace {name}"));
+    if names.is_empty() {
+        return format!("there is no NodeApp in {place}; -n names another one, -A takes all");
+    }
+    let near = near(&selector.to_string(), names);
+    let hint = if near.is_empty() { names } else { &near[..] };
+    let more = if hint.len() > 5 { ", …" } else { "" };
+    let hint = hint.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let word = if near.is_empty() { "there are" } else { "did you mean" };
+    let end = if near.is_empty() { "" } else { "?" };
+    format!("no NodeApp {selector} in {place}; {word} {hint}{more}{end}")
+}
+
+/// Names that differ by a few letters, or contain what was asked for; the nearest first.
+fn near(wanted: &str, names: &[String]) -> Vec<String> {
+    let mut near: Vec<(usize, &String)> = names
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
+        .filter(|(distance, name)| *distance <= wanted.len().div_ceil(3) || name.contains(wanted))
+        .collect();
+    near.sort();
+    near.dedup_by(|one, other| one.1 == other.1);
+    near.into_iter().map(|(_, name)| name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apps() -> Vec<NodeApp> {
+        ["shop", "shop-admin", "worker"]
+            .map(|name| NodeApp::new(name, nodeapp_operator::crd::NodeAppSpec::default()))
+            .to_vec()
+    }
+
+    fn names(selectors: &[&str]) -> Result<Vec<String>, String> {
+        let selectors: Vec<Selector> = selectors.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        Ok(chosen(apps(), &selectors, Some("web"))?.iter().map(ResourceExt::name_any).collect())
+    }
+
+    #[test]
+    fn apps_are_chosen_as_in_pm2_and_each_once() {
+        assert_eq!(names(&["all"]).expect("all"), ["shop", "shop-admin", "worker"]);
+        assert_eq!(names(&["/^shop/"]).expect("a pattern"), ["shop", "shop-admin"]);
+        assert_eq!(names(&["worker", "/work/", "shop"]).expect("names"), ["shop", "worker"]);
+    }
+
+    #[test]
+    fn a_wrong_name_gets_the_near_ones() {
+        let error = names(&["sohp"]).expect_err("no such app");
+        assert_eq!(error, "no NodeApp sohp in namespace web; did you mean shop?");
+        let error = names(&["database"]).expect_err("no such app");
+        assert!(error.contains("there are shop, shop-admin, worker"), "{error}");
+        assert!(names(&["0"]).expect_err("a number").contains("by their name"));
+        assert!(names(&["/(/"]).expect_err("a broken pattern").contains('('));
+    }
+}
