@@ -53,6 +53,9 @@ pub(crate) const IMAGES: &[Need] = &[
 /// What tests without a cluster talk to.
 pub(crate) const TESTS: &[Need] = &[need("redis-server", "redis-server")];
 
+/// What tests in pods are driven with.
+pub(crate) const TERMINAL: &[Need] = &[need("tmux", "tmux")];
+
 /// What the forwarder is measured with.
 pub(crate) const BENCH_REDIS: &[Need] =
     &[need("redis-server", "redis-server"), need("redis-benchmark", "redis-tools")];

@@ -171,6 +171,10 @@ fn apiserver(args: &Args, targets: &Targets) -> Result<Counts> {
 }
 
 fn node(args: &Args) -> Result<Counts> {
+    // As above: only one test wants it.
+    if let Err(error) = deps::require(deps::TERMINAL) {
+        sh::say(&format!("  {error:#}"));
+    }
     // Before the cluster starts: both want all of the machine.
     let images = image::build_all(&image::Options { all: args.all, ..image::Options::default() })?;
     images.save()?;

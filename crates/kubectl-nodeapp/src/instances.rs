@@ -5,12 +5,14 @@ use kube::api::{AttachParams, ListParams};
 use kube::{Api, ResourceExt};
 use nodeapp_operator::controller::names::labels;
 use nodeapp_operator::crd::NodeApp;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::cluster::{Attempt, Cluster, told};
 
 /// Container that runs the app.
 pub(crate) const APP: &str = "app";
+/// Bytes of a command's output on their way.
+const BUFFER: usize = 64 * 1024;
 /// The runner's program inside of it.
 const RUNNER: &str = "/nodeapp/bin/nodeapp-runner";
 
@@ -44,39 +46,122 @@ impl Cluster {
     /// # Errors
     /// What the command wrote to its standard error when it failed; what the cluster refuses.
     pub(crate) async fn exec(&self, pod: &Pod, command: &[&str]) -> Result<Vec<u8>, String> {
+        let mut output = Vec::new();
+        let mut take = |bytes: &[u8]| {
+            output.extend_from_slice(bytes);
+            Ok(())
+        };
+        self.exec_to(pod, command, &mut take).await?;
+        Ok(output)
+    }
+
+    /// The same, with what it writes taken as it comes.
+    ///
+    /// # Errors
+    /// As before, and those of `take`.
+    pub(crate) async fn exec_to(
+        &self,
+        pod: &Pod,
+        command: &[&str],
+        take: &mut impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), String> {
+        self.attached(pod, command, None, take).await
+    }
+
+    /// The same, with something to read. The command has to know where that ends: not every cluster tells it.
+    ///
+    /// # Errors
+    /// As before.
+    pub(crate) async fn exec_with(
+        &self,
+        pod: &Pod,
+        command: &[&str],
+        input: &[u8],
+    ) -> Result<Vec<u8>, String> {
+        let mut output = Vec::new();
+        let mut take = |bytes: &[u8]| {
+            output.extend_from_slice(bytes);
+            Ok(())
+        };
+        self.attached(pod, command, Some(input), &mut take).await?;
+        Ok(output)
+    }
+
+    async fn attached(
+        &self,
+        pod: &Pod,
+        command: &[&str],
+        input: Option<&[u8]>,
+        take: &mut impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), String> {
         let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
         let attempt = Attempt { verb: "create", resource: "pods/exec", namespace: Some(&namespace) };
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
-        let params = AttachParams::default().container(APP).stdin(false).stdout(true).stderr(true);
+        let params = AttachParams::default()
+            .container(APP)
+            .stdin(input.is_some())
+            .max_stdin_buf_size(BUFFER)
+            .max_stdout_buf_size(BUFFER);
         let mut process = api
             .exec(&name, command.iter().copied(), &params)
             .await
             .map_err(|error| told(&attempt, &error))?;
-        let (mut output, mut errors) = (Vec::new(), Vec::new());
-        let (mut out, mut err) = (process.stdout(), process.stderr());
         let status = process.take_status();
-        let read = async {
-            let out =
-                async { if let Some(out) = &mut out { out.read_to_end(&mut output).await } else { Ok(0) } };
-            let err =
-                async { if let Some(err) = &mut err { err.read_to_end(&mut errors).await } else { Ok(0) } };
-            futures::try_join!(out, err)
-        };
-        read.await.map_err(|error| format!("{name}: the connection broke: {error}"))?;
+        let mut errors = Vec::new();
+        let broke = |error: std::io::Error| format!("{name}: the connection broke: {error}");
+        {
+            let stdin = process.stdin();
+            let write = async {
+                if let (Some(mut stdin), Some(input)) = (stdin, input) {
+                    // A command that ends before it has read all says itself why.
+                    let _ = stdin.write_all(input).await;
+                    std::future::pending::<()>().await;
+                }
+            };
+            let outputs = async {
+                futures::try_join!(pass(process.stdout(), take), collect(process.stderr(), &mut errors))
+            };
+            tokio::select! {
+                outputs = outputs => outputs.map_err(broke)?,
+                () = write, if input.is_some() => return Err(format!("{name}: the command was not heard")),
+            };
+        }
         let status = match status {
             Some(status) => status.await,
             None => None,
         };
         match status {
-            Some(status) if status.status.as_deref() == Some("Failure") => {
+            Some(status) if status.status.as_deref() == Some("Success") => Ok(()),
+            Some(status) => {
                 let told = String::from_utf8_lossy(&errors);
                 let message = status.message.unwrap_or_default();
                 let words = if told.trim().is_empty() { &message } else { told.trim() };
                 Err(format!("{name}: {words}"))
             }
-            _ => Ok(output),
+            None => Err(format!("{name}: the connection broke before the command ended")),
         }
     }
+}
+
+/// Hands on what comes, piece by piece.
+async fn pass(
+    stream: Option<impl AsyncRead + Unpin>,
+    take: &mut impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let Some(mut stream) = stream else { return Ok(()) };
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            count => take(&buffer[..count])?,
+        }
+    }
+}
+
+/// Keeps what comes.
+async fn collect(stream: Option<impl AsyncRead + Unpin>, all: &mut Vec<u8>) -> std::io::Result<()> {
+    let Some(mut stream) = stream else { return Ok(()) };
+    stream.read_to_end(all).await.map(drop)
 }
 
 /// Label selector of an app's own pods.

@@ -3,11 +3,19 @@
 
 mod audit;
 mod cluster;
+mod dev;
+mod dumps;
 mod files;
 mod import;
 mod init;
+mod inspect;
 mod instances;
+mod logs;
+mod monit;
+mod one;
+mod production;
 mod render;
+mod report;
 mod select;
 mod table;
 
@@ -26,9 +34,16 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     Audit(audit::Args),
+    CpuProfile(dumps::ProfileArgs),
+    Dev(dev::Args),
+    HeapSnapshot(dumps::HeapArgs),
     Import(import::Args),
     Init(init::Args),
+    Inspect(inspect::Args),
+    Logs(logs::Args),
+    Monit(monit::Args),
     Render(render::Args),
+    Report(report::Args),
 }
 
 /// What went wrong, in words.
@@ -47,9 +62,16 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let outcome = match arguments.verb {
         Verb::Audit(args) => Ok(audit::run(&args)),
+        Verb::CpuProfile(args) => dumps::cpu_profile(&args),
+        Verb::Dev(args) => dev::run(&args),
+        Verb::HeapSnapshot(args) => dumps::heap_snapshot(&args),
         Verb::Import(args) => import::run(&args),
         Verb::Init(args) => init::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
+        Verb::Logs(args) => logs::run(&args),
+        Verb::Monit(args) => monit::run(&args),
         Verb::Render(args) => render::run(&args),
+        Verb::Report(args) => report::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -35,7 +35,7 @@ impl std::str::FromStr for Selector {
 }
 
 impl Selector {
-    fn takes(&self, name: &str) -> bool {
+    pub(crate) fn takes(&self, name: &str) -> bool {
         match self {
             Self::All => true,
             Self::Name(wanted) => wanted == name,

@@ -40,6 +40,24 @@ impl Tools {
         self.run("helm", args).await
     }
 
+    /// The file that names the cluster and its user.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.inner.kubeconfig
+    }
+
+    /// `kubectl nodeapp`, for a test that talks to it while it runs. It ends with its handle.
+    ///
+    /// # Errors
+    /// The environment names no plugin.
+    pub fn plugin(&self, args: &[&str]) -> Result<Command> {
+        let plugin = std::env::var_os("NODEAPP_PLUGIN")
+            .context("NODEAPP_PLUGIN is not set; it is the path of the program kubectl-nodeapp")?;
+        let mut command = Command::new(plugin);
+        command.args(args).env("KUBECONFIG", &self.inner.kubeconfig).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
+    }
+
     /// What a line for the shell says, standard error first, as if typed in `folder` with kubectl, helm and the plugin
     /// in PATH.
     ///
