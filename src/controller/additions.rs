@@ -18,6 +18,8 @@ use super::compare::{is_foreign, item_with, matches_keys, unpacked};
 pub struct Additions {
     /// Who was the last to.
     pub by: String,
+    /// Which fields it is about.
+    pub fields: String,
     /// The JSON patch that takes it out of this very version of the object.
     pub patch: Value,
 }
@@ -54,7 +56,9 @@ pub fn additions(desired: &Value, live: &Value, meta: &ObjectMeta) -> Option<Add
     patch.extend(holders.iter().map(|(place, _)| {
         json!({"op": "remove", "path": format!("/metadata/managedFields/{place}/fieldsV1/f:spec")})
     }));
-    Some(Additions { by: latest.manager.clone().unwrap_or_default(), patch: Value::Array(patch) })
+    let fields: Vec<_> = found.iter().map(|steps| pointer(steps)).collect();
+    let by = latest.manager.clone().unwrap_or_default();
+    Some(Additions { by, fields: fields.join(", "), patch: Value::Array(patch) })
 }
 
 /// Notes the outermost fields that are owned and there, but not desired.
@@ -161,7 +165,10 @@ mod tests {
         let live = object(json!(true), &["X", "A", "Y", "B"]);
         let ours = json!({"f:spec": {"f:env": {r#"k:{"name":"A"}"#: item}}});
         let found = additions(&desired, &live, &meta(&[(MANAGER, ours), ("kubectl-set", fields)])).unwrap();
-        assert_eq!(found.by, "kubectl-set");
+        assert_eq!(
+            (found.by.as_str(), found.fields.as_str()),
+            ("kubectl-set", "/spec/env/0, /spec/env/2, /spec/paused")
+        );
         assert_eq!(
             removed(&found),
             ["/spec/paused", "/spec/env/2", "/spec/env/0", "/metadata/managedFields/1/fieldsV1/f:spec"]

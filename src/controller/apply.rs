@@ -1,8 +1,11 @@
 //! Fourth step, and the only one that writes children: in order, only what is
 //! not as it should be, and never what belongs to someone else.
 
+mod clean;
 mod redis;
 mod try_out;
+
+pub use clean::Brake;
 
 use std::sync::Arc;
 
@@ -20,11 +23,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::additions::additions;
 use super::cache::expanded;
 use super::compare;
 use super::desired::{Applied, Children, Pods, Prepared, obsolete};
 use super::error::{Action, Error};
+use super::fights::Contested;
 use super::names::{DELETION_COST_ANNOTATION, INSTANCE_GATE, INSTANCE_LABEL, MANAGER};
 use super::numbering::{Gift, Misplaced};
 use super::observe::Observed;
@@ -36,8 +39,12 @@ use super::ssa::{self, Part};
 pub struct Writer<'a> {
     client: &'a Client,
     namespace: &'a str,
+    brake: Brake<'a>,
     writes: u32,
     repairs: Vec<Repair>,
+    contested: Option<Contested>,
+    refused: Option<Error>,
+    volume_refused: Option<String>,
 }
 
 /// What was found other than it should be, and is as it should be again. Only the
@@ -79,9 +86,10 @@ impl<K> Child for K where
 const ABSENT: &str = "1";
 
 impl<'a> Writer<'a> {
-    /// A writer for the apps of a namespace.
-    pub const fn new(client: &'a Client, namespace: &'a str) -> Self {
-        Self { client, namespace, writes: 0, repairs: Vec::new() }
+    /// A writer for an app of a namespace.
+    pub const fn new(client: &'a Client, namespace: &'a str, brake: Brake<'a>) -> Self {
+        let (contested, refused, volume_refused) = (None, None, None);
+        Self { client, namespace, brake, writes: 0, repairs: Vec::new(), contested, refused, volume_refused }
     }
 
     /// Number of writes so far.
@@ -89,9 +97,9 @@ impl<'a> Writer<'a> {
         self.writes
     }
 
-    /// What was put right so far.
-    pub fn repairs(self) -> Vec<Repair> {
-        self.repairs
+    /// What was put right so far, and what was refused though all the rest was done.
+    pub fn ends(self) -> (Vec<Repair>, Option<Error>) {
+        (self.repairs, self.refused)
     }
 
     /// Brings the children about: what others lean on first, pods last.
@@ -121,6 +129,8 @@ impl<'a> Writer<'a> {
             redis,
             waiting,
             untried: _,
+            contested: _,
+            volume_refused: _,
             stage: _,
         } = children;
         let known = observed.revisions.iter().find(|known| known.metadata.name == revision.metadata.name);
@@ -154,6 +164,8 @@ impl<'a> Writer<'a> {
         self.forget_history(&revision, course.running.as_deref(), observed).await?;
         let applied =
             Children::new(service_account, revision, course, service, disruption_budget, pods, restarts);
+        let (contested, volume_refused) = (self.contested.take(), self.volume_refused.take());
+        let applied = Children { contested, volume_refused, ..applied };
         Ok(Children { filling, autoscaler, rivals, held_up, unnumbered, redis, waiting, ..applied })
     }
 
@@ -262,31 +274,6 @@ impl<'a> Writer<'a> {
             self.repaired(&applied, Some(culprit.to_owned()));
         }
         Box::pin(self.without_additions(&body, applied)).await
-    }
-
-    /// Takes out what others have put into an object that is as it should be otherwise.
-    async fn without_additions<K: Child>(&mut self, desired: &Value, live: K) -> Result<K, Error> {
-        if !live.metadata().managed_fields.iter().flatten().any(compare::is_foreign) {
-            return Ok(live);
-        }
-        let as_it_is = serde_json::to_value(&live).expect("a Kubernetes object is JSON");
-        let Some(found) = additions(desired, &as_it_is, live.metadata()) else { return Ok(live) };
-        let name = live.metadata().name.clone().unwrap_or_default();
-        let path =
-            format!("{}/{name}", Api::<K>::namespaced(self.client.clone(), self.namespace).resource_url());
-        self.writes += 1;
-        match json_patch::<K>(self.client, &path, &found.patch).await {
-            Ok(cleaned) => {
-                self.repaired(&cleaned, Some(found.by));
-                Ok(cleaned)
-            }
-            // It is another version by now, which the watch brings.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => {
-                tracing::debug!(kind = K::KIND, name, reason = status.message, "cannot be cleaned now");
-                Ok(live)
-            }
-            Err(source) => Err(Error { action: Action::Apply, kind: K::KIND, name, source }),
-        }
     }
 
     async fn create<K: Child>(&mut self, desired: &K) -> Result<K, Error> {

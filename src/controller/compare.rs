@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::names::{MANAGER, REPLICAS_MANAGER};
 use crate::crd::notation::quantity_nanos;
-use omitted::without_omitted;
+use omitted::{is_leaf, without_omitted};
 
 mod omitted;
 
@@ -21,6 +21,37 @@ pub fn is_applied(desired: &Value, live: &Value, managed: &[ManagedFieldsEntry])
     let Some(owned) = ours.and_then(unpacked) else { return false };
     (covers("", desired, live) || covers("", &without_omitted(desired, live, &owned), live))
         && wants_all(&owned, desired)
+        && !managed.iter().filter(|entry| is_foreign(entry)).any(|entry| has_taken(entry, &owned, desired))
+}
+
+/// Whether someone else has made a whole of ours their own, such as a list of tolerations: what they
+/// have put into it stands in no field of its own.
+fn has_taken(entry: &ManagedFieldsEntry, ours: &Value, desired: &Value) -> bool {
+    let theirs = entry.fields_v1.as_ref().and_then(unpacked);
+    theirs.is_some_and(|theirs| holds_alone(&theirs, ours, desired))
+}
+
+fn holds_alone(theirs: &Value, ours: &Value, desired: &Value) -> bool {
+    theirs.as_object().into_iter().flatten().any(|(key, below)| {
+        let wanted = match key.split_once(':') {
+            Some(("f", name)) => desired.get(name),
+            Some(("k", keys)) => item_with(desired, keys),
+            _ => None,
+        };
+        let Some(wanted) = wanted else { return false };
+        match ours.get(key) {
+            Some(ours) => holds_alone(below, ours, wanted),
+            None => is_leaf(below) && has_parts(wanted),
+        }
+    })
+}
+
+fn has_parts(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => false,
+    }
 }
 
 /// Fields as text: as a tree, those of one Deployment take some fifty kilobytes.
@@ -47,8 +78,8 @@ pub fn is_ours(entry: &ManagedFieldsEntry) -> bool {
 /// we nor Kubernetes' own controllers.
 pub fn is_foreign(entry: &ManagedFieldsEntry) -> bool {
     let manager = entry.manager.as_deref();
-    entry.subresource.is_none()
-        && manager.is_some_and(|by| !matches!(by, MANAGER | REPLICAS_MANAGER | CONTROLLERS))
+    let is_known = |by| matches!(by, MANAGER | REPLICAS_MANAGER) || CONTROLLERS.contains(&by);
+    entry.subresource.is_none() && manager.is_some_and(|by| !is_known(by))
 }
 
 /// Whether what we applied says the number of pods.
@@ -67,7 +98,10 @@ pub fn changed_since_ours(entries: &[ManagedFieldsEntry], scaled_to: Option<i32>
     if scaled_to.is_some() {
         let by_scale = |entry: &&ManagedFieldsEntry| entry.subresource.as_deref() == Some("scale");
         if let Some(entry) = entries.iter().find(by_scale) {
-            return entry.manager.as_deref().map(|by| if by == CONTROLLERS { AN_AUTOSCALER } else { by });
+            return entry
+                .manager
+                .as_deref()
+                .map(|by| if CONTROLLERS.contains(&by) { AN_AUTOSCALER } else { by });
         }
         let held = entries.iter().any(|entry| entry.manager.as_deref() == Some(REPLICAS_MANAGER));
         if scaled_to == Some(0) && !held && !holds_replicas(entries) {
@@ -85,8 +119,9 @@ pub fn changed_since_ours(entries: &[ManagedFieldsEntry], scaled_to: Option<i32>
 const AN_AUTOSCALER: &str = "a HorizontalPodAutoscaler";
 /// What is to blame where nothing is known but the number.
 const SCALED_TO_NONE: &str = "someone who scaled it to 0";
-/// Field manager of Kubernetes' own controllers.
-const CONTROLLERS: &str = "kube-controller-manager";
+/// Field managers of Kubernetes' own controllers: they are called as the program is, which in
+/// k3s and in `MicroK8s` is all of Kubernetes in one.
+const CONTROLLERS: [&str; 3] = ["kube-controller-manager", "k3s", "kubelite"];
 
 /// Whether `live` has every field of `desired` with the same value.
 fn covers(field: &str, desired: &Value, live: &Value) -> bool {
@@ -108,7 +143,16 @@ fn covers(field: &str, desired: &Value, live: &Value) -> bool {
 /// Objects that the API server replaces as a whole and does not complete: what
 /// someone adds changes what we said, as another label in a selector does.
 fn is_atomic(field: &str) -> bool {
-    matches!(field, "selector" | "secretKeyRef" | "configMapKeyRef" | "scaleTargetRef")
+    matches!(
+        field,
+        "selector"
+            | "labelSelector"
+            | "namespaceSelector"
+            | "nodeSelector"
+            | "secretKeyRef"
+            | "configMapKeyRef"
+            | "scaleTargetRef"
+    )
 }
 
 fn is_quantity(field: &str) -> bool {
@@ -282,6 +326,30 @@ mod tests {
     }
 
     #[test]
+    fn what_someone_adds_to_a_whole_of_ours_is_a_difference() {
+        let node = |labels: Value| json!({"spec": {"nodeSelector": labels}});
+        assert!(!covers("", &node(json!({"a": "b"})), &node(json!({"a": "b", "c": "d"}))));
+        // Where the API server makes one value of a list, and another a field more in an item of it.
+        let tolerations = |item: Value| json!({"spec": {"tolerations": [item], "paused": false}});
+        let desired = tolerations(json!({"key": "a"}));
+        let live = tolerations(json!({"key": "a", "tolerationSeconds": 5}));
+        let by = |manager: &str, fields: Value| ManagedFieldsEntry {
+            manager: Some(manager.to_owned()),
+            fields_v1: Some(FieldsV1(json!({ "f:spec": fields }))),
+            ..ManagedFieldsEntry::default()
+        };
+        let theirs = by("kubectl-edit", json!({"f:tolerations": {}}));
+        let ours = managed(json!({"f:spec": {"f:paused": {}}})).remove(0);
+        assert!(!is_applied(&desired, &live, &[ours.clone(), theirs.clone()]));
+        let both = managed(json!({"f:spec": {"f:paused": {}, "f:tolerations": {}}})).remove(0);
+        assert!(is_applied(&desired, &desired, &[both.clone(), theirs]), "they want the same");
+        // Single values are compared as they are, and Kubernetes' own controllers take nothing.
+        assert!(is_applied(&desired, &desired, &[both.clone(), by("kubectl-edit", json!({"f:paused": {}}))]));
+        let controllers = by("k3s", json!({"f:tolerations": {}}));
+        assert!(is_applied(&desired, &desired, &[ours, controllers]));
+    }
+
+    #[test]
     fn who_changed_an_object_last_is_known_by_time_and_not_by_place() {
         let entry = |manager: &str, seconds| ManagedFieldsEntry {
             manager: Some(manager.to_owned()),
@@ -294,7 +362,9 @@ mod tests {
             (entry(MANAGER, 10), entry("kubectl-create", 9), entry("kubectl-edit", 10));
         assert_eq!(culprit(&[before.clone(), ours.clone()]), None);
         assert_eq!(culprit(&[after, before, ours.clone()]).as_deref(), Some("kubectl-edit"));
-        assert_eq!(culprit(&[ours.clone(), entry("kube-controller-manager", 11)]), None);
+        for controllers in ["kube-controller-manager", "k3s", "kubelite"] {
+            assert_eq!(culprit(&[ours.clone(), entry(controllers, 11)]), None, "{controllers}");
+        }
         let status = ManagedFieldsEntry { subresource: Some("status".into()), ..entry("kubelet", 11) };
         assert_eq!(culprit(&[ours, status]), None);
         assert_eq!(culprit(&[entry("kubectl-edit", 10)]), None, "never ours");
@@ -310,7 +380,9 @@ mod tests {
             ..ManagedFieldsEntry::default()
         };
         let ours = entry(MANAGER, "Apply", None);
-        for (manager, culprit) in [("kubectl", "kubectl"), (CONTROLLERS, AN_AUTOSCALER)] {
+        for (manager, culprit) in
+            [("kubectl", "kubectl"), ("kube-controller-manager", AN_AUTOSCALER), ("k3s", AN_AUTOSCALER)]
+        {
             let managed = [ours.clone(), entry(manager, "Update", Some("scale"))];
             assert_eq!(changed_since_ours(&managed, Some(7)), Some(culprit));
             assert_eq!(changed_since_ours(&managed, None), None, "the number is not what was changed");

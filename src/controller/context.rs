@@ -9,6 +9,7 @@ use super::cache::AppKey;
 use super::capacity::Capacity;
 use super::desired::Settings;
 use super::events::Publisher;
+use super::fights::Fights;
 use super::observe::Caches;
 use super::pace::Pace;
 use super::references::References;
@@ -32,6 +33,8 @@ pub struct Context {
     pub memory: Memory,
     /// How often news of exits is written.
     pub pace: Pace,
+    /// What others put into children again and again.
+    pub fights: Fights,
     /// How much room the nodes have.
     pub capacity: Capacity,
     /// Where Events go.
@@ -55,6 +58,7 @@ impl Context {
             references: References::default(),
             memory: Memory::default(),
             pace: Pace::default(),
+            fights: Fights::default(),
             capacity: Capacity::default(),
             metrics,
             health,
@@ -70,6 +74,7 @@ impl Context {
     pub fn forget(&self, app: &AppKey) {
         self.memory.forget(app);
         self.pace.forget(app);
+        self.fights.forget(app);
         self.references.forget(app);
         self.capacity.fills(app, false);
     }

@@ -147,6 +147,8 @@ fn class_of(status: &Status) -> Class {
         422 if is_other_uid(status) => Class::Conflict,
         400 | 405..=408 | 411..=428 => Class::Refused,
         429 => Class::Throttled,
+        // Of two items with one key it says so as if it had failed itself.
+        500 if status.message.starts_with("failed to create typed patch object") => Class::Refused,
         _ => Class::Unavailable,
     }
 }
@@ -220,6 +222,9 @@ mod tests {
         ] {
             assert_eq!(error(Action::Apply, code, "").class(), class, "{code}");
         }
+        let twice = "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.template.spec.\
+                     containers[name=\"app\"].env: duplicate entries for key [name=\"A\"]";
+        assert_eq!(error(Action::TryOut, 500, twice).class(), Class::Refused);
         assert_eq!(with_cause(403, "NamespaceTerminating").class(), Class::Terminating);
         assert_eq!(with_cause(403, "SomethingElse").class(), Class::Forbidden);
     }

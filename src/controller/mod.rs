@@ -20,6 +20,7 @@ mod debounce;
 pub mod desired;
 pub mod error;
 pub mod events;
+pub mod fights;
 pub mod names;
 pub mod numbering;
 pub mod observe;
@@ -50,7 +51,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
 use crate::crd::NodeApp;
-use apply::{Repair, Writer};
+use apply::{Brake, Repair, Writer};
 use cache::AppKey;
 use context::Context;
 use error::{Class, Error};
@@ -146,20 +147,23 @@ async fn steps(app: &Guarded, key: &AppKey, context: &Context) -> Result<(Done, 
         Ok(again) => (again, None),
         Err(error) => (None, Some(error)),
     };
-    let done = Box::pin(five_steps(app, key, context, unnumbered.as_ref())).await?;
-    Ok((done.within(again), unnumbered))
+    let (done, refused) = Box::pin(five_steps(app, key, context, unnumbered.as_ref())).await?;
+    Ok((done.within(again), unnumbered.or(refused)))
 }
 
-/// The five steps.
+/// The five steps. Returns what was refused though all the rest was done beside what came of them.
 async fn five_steps(
     app: &Guarded,
     key: &AppKey,
     context: &Context,
     unnumbered: Option<&Error>,
-) -> Result<Done, Error> {
+) -> Result<(Done, Option<Error>), Error> {
+    let alone = |done: Done| (done, None);
     let app = match &app.0 {
         Ok(app) => app,
-        Err(unreadable) => return report::unreadable(context, key, unreadable).await.map(Done::from),
+        Err(unreadable) => {
+            return report::unreadable(context, key, unreadable).await.map(Done::from).map(alone);
+        }
     };
     let uid = app.uid().unwrap_or_default();
     let owner = Owner { key, uid: &uid };
@@ -175,7 +179,7 @@ async fn five_steps(
     let live = Live { deployment: observed.deployment.as_deref(), runs: runs.as_ref() };
     if names::is_paused(app.meta()) {
         let findings = Findings::Paused(live);
-        return report::report(context, app, key, findings, Outcome::Paused).await;
+        return report::report(context, app, key, findings, Outcome::Paused).await.map(alone);
     }
     let valid = validate::validate(app)
         .and_then(|valid| validate::check_volume(&valid, observed.redis.claim.as_deref()).map(|()| valid));
@@ -183,23 +187,24 @@ async fn five_steps(
         Ok(valid) => valid,
         Err(problems) => {
             let findings = Findings::Invalid(&problems, live);
-            return report::report(context, app, key, findings, Outcome::Invalid).await;
+            return report::report(context, app, key, findings, Outcome::Invalid).await.map(alone);
         }
     };
     context.capacity.fills(key, valid.fill.is_some());
     match Box::pin(carry_out(&valid, owner, observed, context)).await {
-        Ok(CarriedOut::Done { children, outcome, repairs }) => {
+        Ok(CarriedOut::Done { children, outcome, repairs, refused }) => {
             report::repaired(context, app, &children, &repairs).await;
             report::restarted(context, app, &children).await;
-            report::report(context, app, key, Findings::Applied(&children), outcome).await
+            let done = report::report(context, app, key, Findings::Applied(&children), outcome).await?;
+            Ok((done, refused))
         }
         Ok(CarriedOut::Taken(observed)) => {
             let runs = runs::still(&observed);
             let live = Live { deployment: observed.deployment.as_deref(), runs: runs.as_ref() };
             let findings = Findings::Taken(&observed.taken, live);
-            report::report(context, app, key, findings, Outcome::NameTaken).await
+            report::report(context, app, key, findings, Outcome::NameTaken).await.map(alone)
         }
-        Err(error) if error.class() == Class::Terminating => Ok(Outcome::Deleting.into()),
+        Err(error) if error.class() == Class::Terminating => Ok(alone(Outcome::Deleting.into())),
         Err(error) if error.class().needs_a_person() || is_lasting(context, app, key) => {
             let observed = observe::cached(&context.caches, owner, &last);
             report_failure(context, app, key, &observed, &error).await;
@@ -245,7 +250,13 @@ fn is_lasting(context: &Context, app: &NodeApp, key: &AppKey) -> bool {
 
 /// What came of carrying out a valid spec.
 enum CarriedOut {
-    Done { children: Box<desired::Children<desired::Applied>>, outcome: Outcome, repairs: Vec<Repair> },
+    Done {
+        children: Box<desired::Children<desired::Applied>>,
+        outcome: Outcome,
+        repairs: Vec<Repair>,
+        /// What was refused though all the rest was done.
+        refused: Option<Error>,
+    },
     Taken(Box<Observed>),
 }
 
@@ -266,6 +277,7 @@ async fn carry_out(
     observed.contents =
         references::look(&context.references, &context.client, owner.key, &references).await?;
     let mut looked = false;
+    let brake = Brake { app: owner.key, fights: &context.fights };
     loop {
         let children = desired::desired(valid, &observed, &context.settings);
         // A worker has no use for the name of a Service.
@@ -273,7 +285,7 @@ async fn carry_out(
         if !observed.taken.is_empty() {
             return Ok(CarriedOut::Taken(Box::new(observed)));
         }
-        let mut writer = Writer::new(&context.client, &valid.namespace);
+        let mut writer = Writer::new(&context.client, &valid.namespace, brake);
         Box::pin(writer.try_out(&children)).await?;
         let revision = children.revision.name_any();
         let job = children.job.as_ref().map(ResourceExt::name_any);
@@ -292,8 +304,8 @@ async fn carry_out(
                         "carried out"
                     );
                 }
-                let (children, repairs) = (Box::new(applied), writer.repairs());
-                return Ok(CarriedOut::Done { children, outcome, repairs });
+                let (children, (repairs, refused)) = (Box::new(applied), writer.ends());
+                return Ok(CarriedOut::Done { children, outcome, repairs, refused });
             }
             Err(error) if error.is_taken() && !looked => {
                 looked = true;

@@ -200,11 +200,13 @@ fn objects(children: Children<Prepared>, owned: bool) -> Vec<Value> {
         redis,
         waiting: _,
         untried: _,
+        contested: _,
+        volume_refused: _,
         stage: _,
     } = children;
     let redis = match redis {
         RedisChildren::Wanted(children) => of_redis(*children, owned),
-        RedisChildren::Unwanted | RedisChildren::StillUsed => Vec::new(),
+        RedisChildren::Unwanted | RedisChildren::StillUsed | RedisChildren::Missing => Vec::new(),
     };
     let all = [
         Some(value(service_account, owned)),

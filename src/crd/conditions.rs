@@ -80,6 +80,8 @@ pub enum Reason {
     ApplyFailing,
     /// An autoscaler of someone else sets the number of pods.
     ForeignAutoscaler,
+    /// Someone puts into a child again and again what the operator takes out of it.
+    ForeignChanges,
     /// The app's own autoscaler cannot do its work.
     AutoscalerInactive,
     /// The app's shared Redis does not answer.
@@ -132,6 +134,7 @@ impl Reason {
             Self::ApplyRefused => "ApplyRefused",
             Self::ApplyFailing => "ApplyFailing",
             Self::ForeignAutoscaler => "ForeignAutoscaler",
+            Self::ForeignChanges => "ForeignChanges",
             Self::AutoscalerInactive => "AutoscalerInactive",
             Self::RedisNotReady => "RedisNotReady",
             Self::Healthy => "Healthy",

@@ -178,6 +178,23 @@ fn a_template_that_the_api_server_would_refuse_changes_nothing_and_is_told_in_it
 }
 
 #[test]
+fn what_is_there_twice_in_a_sidecar_is_told_in_the_words_of_the_api_server() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&app("shop", &json!({}))).await?;
+        settled(&namespace, "shop").await?;
+        let env = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
+        let twice = json!({"name": "proxy", "image": "registry.example/proxy:1", "env": env});
+        namespace.apply(&app("shop", &json!({"pod": {"sidecars": [twice]}}))).await?;
+        let told = reported(&namespace, "shop", "False").await?;
+        let valid = condition(&told, "Valid");
+        ensure!(valid["reason"] == "TemplateRefused", "{valid}");
+        ensure!(valid["message"].to_string().contains("duplicate entries for key"), "{valid}");
+        Ok(())
+    });
+}
+
+#[test]
 fn the_api_server_is_asked_about_a_new_template_of_the_users_own_once_and_about_no_other() {
     story(Tier::Apiserver, |namespace| async move {
         let tap = Tap::default();

@@ -12,11 +12,11 @@ use crate::support::{
     Operator, SOON, Tap, app, condition, create, install, reported, settled, told, versions,
 };
 
-const REDIS: &str = "shop-redis";
-const SECRET: &str = "shop-redis-auth";
+pub(crate) const REDIS: &str = "shop-redis";
+pub(crate) const SECRET: &str = "shop-redis-auth";
 
 /// An app that shares a Redis, stopped, so that there are no pods to wait for.
-fn sharing(change: &Value) -> Value {
+pub(crate) fn sharing(change: &Value) -> Value {
     let mut redis = json!({"mode": "Shared"});
     for (field, value) in change.as_object().into_iter().flatten() {
         redis[field] = value.clone();
@@ -299,27 +299,34 @@ fn a_redis_stays_while_pods_of_before_may_use_it() {
 }
 
 #[test]
-fn a_volume_that_would_shrink_is_told_and_what_runs_is_left_alone() {
+fn a_revision_that_used_a_redis_which_is_gone_is_told_where_it_is_asked_for() {
     story(Tier::Apiserver, |namespace| async move {
         let _operator = Operator::start(&namespace, &Tap::default()).await?;
-        namespace.apply(&sharing(&json!({"storage": {"size": "2Gi"}}))).await?;
+        namespace.apply(&sharing(&json!({}))).await?;
         settled(&namespace, "shop").await?;
-        let before = all_versions(&namespace).await?;
-        let mut smaller = sharing(&json!({"storage": {"size": "1Gi"}}));
-        smaller["spec"]["args"] = json!(["new"]);
-        namespace.apply(&smaller).await?;
-        let told = reported(&namespace, "shop", "False").await?;
-        let message = condition(&told, "Valid")["message"].to_string();
-        ensure!(
-            message.contains("1Gi is less than the 2Gi of the PersistentVolumeClaim shop-redis"),
-            "{message}"
-        );
-        ensure!(message.contains("give it 2Gi or more"), "{message}");
-        let children = |all: Vec<String>| -> Vec<String> {
-            all.into_iter().filter(|it| !it.starts_with("NodeApp")).collect()
-        };
-        ensure!(children(all_versions(&namespace).await?) == children(before), "something was changed");
-        Ok(())
+        let first = namespace.get("NodeApp", "shop").await?["status"]["revision"].clone();
+        namespace.apply(&app("shop", &json!({"stopped": true}))).await?;
+        gone(&namespace, "StatefulSet").await?;
+        let back = json!({"metadata": {"annotations": {"nodeapp.dev/rollback-to": first}}});
+        namespace.patch("NodeApp", "shop", &back).await?;
+        let told = namespace
+            .eventually("the status tells of Redis", SOON, async || {
+                let app = namespace.get("NodeApp", "shop").await?;
+                let degraded = condition(&app, "Degraded").clone();
+                ensure!(degraded["reason"] == "RedisNotReady", "{}", app["status"]);
+                Ok(degraded["message"].to_string())
+            })
+            .await?;
+        ensure!(told.contains("write spec.redis.mode: Shared first"), "{told}");
+        let free = json!({"metadata": {"annotations": {"nodeapp.dev/rollback-to": null}}});
+        namespace.patch("NodeApp", "shop", &free).await?;
+        namespace
+            .eventually("nothing is wrong", SOON, async || {
+                let app = namespace.get("NodeApp", "shop").await?;
+                ensure!(condition(&app, "Degraded")["status"] == "False", "{}", app["status"]);
+                Ok(())
+            })
+            .await
     });
 }
 

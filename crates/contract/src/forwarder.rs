@@ -283,6 +283,33 @@ impl FromStr for Address {
     }
 }
 
+/// Whether a certificate can have this name: an IP address, or a DNS name without a port. A forwarder
+/// that is told another one refuses to start.
+pub fn is_certificate_name(name: &str) -> bool {
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return true;
+    }
+    let mut labels = name.strip_suffix('.').unwrap_or(name).split('.');
+    let is_label = |label: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        (1..=63).contains(&label.len())
+            && label.bytes().all(fits)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // What ends in a number is an IP address, or a mistake in one.
+    let is_number = |label: &str| {
+        let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+        hexadecimal.map_or_else(
+            || label.bytes().all(|byte| byte.is_ascii_digit()),
+            |digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        )
+    };
+    name.len() <= 253
+        && labels.clone().all(is_label)
+        && labels.next_back().is_some_and(|last| !is_number(last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -144,6 +144,8 @@ fn certificates(pem: &[u8], path: &str) -> Result<Vec<CertificateDer<'static>>, 
 
 #[cfg(test)]
 mod tests {
+    use nodeapp_contract::forwarder::is_certificate_name;
+
     use super::*;
 
     fn client(files: Tls) -> Client {
@@ -179,5 +181,47 @@ mod tests {
         assert!(Client::new(named, &upstream).is_ok());
         let wrong = Tls { server_name: Some("redis shop".into()), ..Tls::default() };
         assert!(Client::new(wrong, &upstream).is_err_and(|problem| problem.contains("--tls-server-name")));
+    }
+
+    #[test]
+    fn the_operator_takes_the_names_that_this_takes() {
+        let (long, label) = (format!("{}.example", "a.".repeat(123)), format!("{}.example", "a".repeat(64)));
+        let names = [
+            "redis.example.com",
+            "redis.example.com.",
+            "redis",
+            "redis_shop.a",
+            "10.0.0.1",
+            "2001:db8::1",
+            "::1",
+            "1a.x1",
+            "r.0xyz",
+            "",
+            ".",
+            "..",
+            "a..b",
+            ".a",
+            "a..",
+            "-a.b",
+            "a-.b",
+            "r:6380",
+            "redis.example.com:6380",
+            "[::1]",
+            "a b",
+            "10.0.0",
+            "10.0.0.256",
+            "r.1",
+            "r.0x1",
+            "r.0X",
+            "r.0",
+            "*.example.com",
+            "\u{fc}.de",
+            &long,
+            &label,
+        ];
+        let agree = |name: &str| is_certificate_name(name) == ServerName::try_from(name.to_owned()).is_ok();
+        let other: Vec<_> = names.into_iter().filter(|name| !agree(name)).collect();
+        assert!(other.is_empty(), "{other:?}");
+        assert!(is_certificate_name(names[0]) && !is_certificate_name("a..b"));
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::PostParams;
 
-use super::super::desired::redis::credentials;
+use super::super::desired::redis::{credentials, is_owned};
 use super::super::desired::{RedisChildren, SharedChildren};
 use super::super::error::{Action, Error};
 use super::super::names::MANAGER;
@@ -30,7 +30,7 @@ impl Writer<'_> {
             RedisChildren::Wanted(children) => {
                 Box::pin(self.shared(*children, observed)).await.map(|it| RedisChildren::Wanted(Box::new(it)))
             }
-            RedisChildren::StillUsed => Ok(RedisChildren::StillUsed),
+            left @ (RedisChildren::StillUsed | RedisChildren::Missing) => Ok(left),
             RedisChildren::Unwanted => Box::pin(self.without(observed)).await,
         }
     }
@@ -44,10 +44,7 @@ impl Writer<'_> {
             self.delete(service).await?;
         }
         // Data that nobody owns is to be kept; its password goes and stays with it.
-        let owned = |claim: &&PersistentVolumeClaim| {
-            claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
-        };
-        if let Some(claim) = observed.claim.as_deref().filter(owned) {
+        if let Some(claim) = observed.claim.as_deref().filter(|claim| is_owned(claim)) {
             self.delete(claim).await?;
         }
         Ok(RedisChildren::Unwanted)
@@ -59,13 +56,31 @@ impl Writer<'_> {
         observed: &ObservedRedis,
     ) -> Result<SharedChildren, Error> {
         let SharedChildren { claim, secret, service, stateful_set } = wanted;
-        let claim = self.one(claim, observed.claim.as_deref()).await?;
+        let claim = self.claim(claim, observed.claim.as_deref()).await?;
         if let Some(secret) = secret {
             self.password(secret, &claim).await?;
         }
         let service = self.one(service, observed.service.as_deref()).await?;
         let stateful_set = self.one(stateful_set, observed.stateful_set.as_deref()).await?;
         Ok(SharedChildren { claim, secret: None, service, stateful_set })
+    }
+
+    /// The volume. One that may not become what is asked for stays as it is, and keeps nothing else
+    /// from being done.
+    async fn claim(
+        &mut self,
+        desired: PersistentVolumeClaim,
+        live: Option<&PersistentVolumeClaim>,
+    ) -> Result<PersistentVolumeClaim, Error> {
+        let asked = size(&desired).map(str::to_owned);
+        match (self.one(desired, live).await, live) {
+            (Err(error), Some(live)) if error.class().needs_a_person() => {
+                self.volume_refused = Some(told_of_volume(&error, asked.as_deref(), size(live)));
+                self.refused = Some(error);
+                Ok(live.clone())
+            }
+            (applied, _) => applied,
+        }
     }
 
     /// Makes up a password where there is none yet. One that is there stays.
@@ -92,6 +107,23 @@ impl Writer<'_> {
             Err(source) => Err(Error { action: Action::Create, kind: "Secret", name, source }),
         }
     }
+}
+
+fn size(claim: &PersistentVolumeClaim) -> Option<&str> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    requests.get("storage").map(|size| size.0.as_str())
+}
+
+/// What is to be told of a volume that may not become what is asked for.
+fn told_of_volume(error: &Error, asked: Option<&str>, has: Option<&str>) -> String {
+    let way_out = match has.filter(|has| asked != Some(has)) {
+        Some(has) => format!(
+            ". Write {has} into spec.redis.storage.size again, or let the storage class of that claim expand volumes \
+             (allowVolumeExpansion)"
+        ),
+        None => String::new(),
+    };
+    format!("{error}{way_out}. All the rest of the spec is carried out")
 }
 
 fn password() -> String {

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use super::matches_keys;
+
 /// What is wanted without what the API server has left out. Such a value is still ours; had someone
 /// else taken it away, it would not be.
 pub(super) fn without_omitted(desired: &Value, live: &Value, owned: &Value) -> Value {
@@ -23,8 +25,10 @@ pub(super) fn without_omitted(desired: &Value, live: &Value, owned: &Value) -> V
                 let (live, owned) = if is_leaf(owned) {
                     (live.get(index)?, owned)
                 } else {
-                    let (keys, owned) = owned.as_object()?.iter().find(|(keys, _)| has_keys(item, keys))?;
-                    (live.iter().find(|live| has_keys(live, keys))?, owned)
+                    let owned = owned.as_object()?.iter();
+                    let mut owned = owned.filter_map(|(key, below)| Some((key.strip_prefix("k:")?, below)));
+                    let (keys, owned) = owned.find(|(keys, _)| matches_keys(item, keys))?;
+                    (live.iter().find(|live| matches_keys(live, keys))?, owned)
                 };
                 Some(without_omitted(item, live, owned))
             };
@@ -39,7 +43,8 @@ fn below<'a>(owned: &'a Value, key: &str) -> Option<&'a Value> {
     if is_leaf(owned) { Some(owned) } else { owned.get(format!("f:{key}")) }
 }
 
-fn is_leaf(owned: &Value) -> bool {
+/// Whether a field is owned as a whole.
+pub(super) fn is_leaf(owned: &Value) -> bool {
     owned.as_object().is_some_and(Map::is_empty)
 }
 
@@ -53,12 +58,6 @@ fn is_nothing(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
     }
-}
-
-/// Whether an item of a list is the one that `k:{…}` means.
-fn has_keys(item: &Value, keys: &str) -> bool {
-    let keys = keys.strip_prefix("k:").and_then(|keys| serde_json::from_str::<Map<String, Value>>(keys).ok());
-    keys.is_some_and(|keys| keys.iter().all(|(key, value)| item.get(key) == Some(value)))
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub use redis::{RedisChildren, SharedChildren};
 pub use revision::{HISTORY_LIMIT, History, obsolete};
 
 use super::error::Class;
+use super::fights::Contested;
 use super::names;
 use super::observe::Observed;
 use super::pods;
@@ -112,6 +113,10 @@ pub struct Children<Stage> {
     /// The template that the spec asks for, if it is new and the API server is to be asked about it
     /// first.
     pub untried: Option<PodTemplateSpec>,
+    /// What others put into children again and again, and is left there.
+    pub contested: Option<Contested>,
+    /// Why the volume of the Redis is not as the spec asks, though all the rest is.
+    pub volume_refused: Option<String>,
     /// Only here so that the stage is part of the type.
     pub(super) stage: PhantomData<Stage>,
 }
@@ -158,6 +163,8 @@ impl<Stage> Children<Stage> {
             redis: RedisChildren::default(),
             waiting: None,
             untried: None,
+            contested: None,
+            volume_refused: None,
             stage: PhantomData,
         }
     }
@@ -211,7 +218,7 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     let untried = (wanted.is_new && app.pod.is_users()).then(|| wanted.template.clone());
     let obsolete_jobs = course::obsolete_jobs(app, &wanted, observed);
     let course::Chosen { course, template, no_pods, job } = course::choose(app, &wanted, observed);
-    let redis = redis::decide(app, &template, observed, settings);
+    let redis = redis::decide(app, &course, &template, observed, settings);
     let live = observed.deployment.as_deref();
     let restarts = match app.job() {
         Some(_) => restarts::of_job(app, observed.cron_job.as_deref()),

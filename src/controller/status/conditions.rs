@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 
 use super::rollout::{Rollout, Situation};
-use super::{Findings, autoscaler, course, rivals, seconds};
+use super::{Findings, autoscaler, course, redis, rivals, seconds};
 use crate::controller::desired::{Applied, Children};
+use crate::controller::fights::Contested;
 use crate::controller::text::cut;
 use crate::crd::{Condition, ConditionType, NodeAppStatus, Reason};
 
@@ -129,7 +130,8 @@ pub(super) fn verdicts(
         let Standing { ready, available, progressing, degraded, .. } = standing;
         let degraded = match findings {
             Findings::Applied(children) => {
-                autoscaler::degradation_beside(children, rivals::degradation_beside(children, degraded), now)
+                let degraded = rivals::degradation_beside(children, degraded);
+                contested(children, autoscaler::degradation_beside(children, degraded, now))
             }
             _ => degraded,
         };
@@ -185,10 +187,29 @@ fn unnumbered(children: &Children<Applied>) -> Option<Hindrance> {
     Some(Hindrance { reason, message, invalidates: false, degrades: true, goes_on: false })
 }
 
+/// The volume of the Redis may not become what is asked for; all the rest is as it should be.
+fn volume_refused(children: &Children<Applied>) -> Option<Hindrance> {
+    let message = children.volume_refused.clone()?;
+    let reason = Reason::ApplyRefused;
+    Some(Hindrance { reason, message, invalidates: true, degrades: false, goes_on: false })
+}
+
+/// What others put into children again and again; `own` comes first.
+fn contested(children: &Children<Applied>, own: Verdict) -> Verdict {
+    match &children.contested {
+        Some(Contested { message, .. }) if !own.holds => {
+            Verdict::new(ConditionType::Degraded, true, Reason::ForeignChanges, message)
+        }
+        _ => own,
+    }
+}
+
 fn hindrance(findings: Findings<'_>, previous: &NodeAppStatus) -> Option<Hindrance> {
     match findings {
         Findings::Applied(children) => unnumbered(children)
+            .or_else(|| redis::missing(children))
             .or_else(|| course::hindrance(children, previous.failed_reason.as_deref()))
+            .or_else(|| volume_refused(children))
             .or_else(|| {
                 let message = children.filling.as_ref()?.trouble.clone()?;
                 let reason = Reason::CapacityUnknown;

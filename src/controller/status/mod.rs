@@ -291,12 +291,15 @@ pub fn good_for(
     // Past them, only an event changes anything.
     let until = |time: Timestamp| Duration::try_from(time.duration_since(now)).ok();
     let waits = [scaled, restart, filled].into_iter().flatten().filter_map(until);
-    let (again, unscaled) = match findings {
-        Findings::Applied(children) => (children.course.again(), autoscaler::due(children)),
-        _ => (None, None),
+    let (again, unscaled, contested) = match findings {
+        Findings::Applied(children) => {
+            let contested = children.contested.as_ref().map(|contested| contested.again);
+            (children.course.again(), autoscaler::due(children), contested)
+        }
+        _ => (None, None, None),
     };
-    let waits = waits.chain(unscaled.and_then(until));
-    waits.filter(|wait| !wait.is_zero()).chain(again).chain(redis::look_again(status)).min()
+    let waits = waits.chain(unscaled.and_then(until)).chain(contested);
+    waits.filter(|wait| !wait.is_zero()).chain(again).chain(redis::look_again(app, status, findings)).min()
 }
 
 /// Whether the nodes are still to be looked at, which wakes the app by itself.

@@ -5,9 +5,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
-use super::conditions::{Standing, Verdict};
-use super::seconds;
-use crate::controller::desired::{Applied, Children, redis::is_ready};
+use super::conditions::{Hindrance, Standing, Verdict};
+use super::{Findings, seconds};
+use crate::controller::desired::redis::{is_ready, uses};
+use crate::controller::desired::{Applied, Children, Detour, RedisChildren};
+use crate::controller::names::ROLLBACK_ANNOTATION;
 use crate::crd::redis::RedisStatus;
 use crate::crd::{ConditionType, NodeApp, NodeAppStatus, Reason};
 
@@ -16,6 +18,10 @@ const LATE: SignedDuration = SignedDuration::from_mins(1);
 /// How often one that does not answer is looked at though nothing happens: its Secret is
 /// not watched.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// The same of one that is still there for pods that are no more: that a rollout has come to
+/// its end stands in the status alone, whose change wakes nobody.
+const LEAVES: Duration = Duration::from_secs(5);
 
 /// What is known of it.
 #[derive(Debug, Default)]
@@ -53,6 +59,12 @@ pub(super) fn look(
 
 fn why(claim: &PersistentVolumeClaim) -> String {
     let name = claim.metadata.name.as_deref().unwrap_or_default();
+    if claim.metadata.deletion_timestamp.is_some() {
+        return format!(
+            "the PersistentVolumeClaim {name} is being deleted, which lasts until the pod {name}-0 is gone: kubectl \
+             delete pod {name}-0. Then both are made anew, without data"
+        );
+    }
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
     match phase {
         Some("Bound") => format!(
@@ -60,7 +72,7 @@ fn why(claim: &PersistentVolumeClaim) -> String {
         ),
         Some("Lost") => format!(
             "the volume of the PersistentVolumeClaim {name} is lost, and the data with it. To begin anew, delete the \
-             claim: kubectl delete pvc {name}"
+             claim and the pod that holds it: kubectl delete pvc {name} --wait=false && kubectl delete pod {name}-0"
         ),
         _ => {
             let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
@@ -104,10 +116,38 @@ pub(super) fn beside(standing: Standing, look: &Look) -> Standing {
     Standing { ready, degraded, ..standing }
 }
 
+/// What is told where pods are made from a template of before that used it, and it is gone.
+pub(super) fn missing(children: &Children<Applied>) -> Option<Hindrance> {
+    if !matches!(children.redis, RedisChildren::Missing) {
+        return None;
+    }
+    let running = children.course.running.as_deref().unwrap_or_default();
+    let way_out = match children.course.detour {
+        Some(Detour::ByHand) => format!(
+            "Remove the annotation {ROLLBACK_ANNOTATION}; to run {running}, write spec.redis.mode: Shared first and \
+             then ask for it again"
+        ),
+        _ => "Write spec.redis.mode: Shared again".to_owned(),
+    };
+    let message = format!(
+        "{running} used the shared Redis of this app, which is gone: its pods find none at localhost:6379, or do not \
+         start for want of its password. {way_out}"
+    );
+    let reason = Reason::RedisNotReady;
+    Some(Hindrance { reason, message, invalidates: false, degrades: true, goes_on: false })
+}
+
 /// When to look again.
-pub(super) fn look_again(status: &NodeAppStatus) -> Option<Duration> {
-    let redis = status.redis.as_ref()?;
-    (redis.ready == Some(false)).then_some(LOOK_AGAIN)
+pub(super) fn look_again(app: &NodeApp, status: &NodeAppStatus, findings: Findings<'_>) -> Option<Duration> {
+    if status.redis.as_ref().is_some_and(|redis| redis.ready == Some(false)) {
+        return Some(LOOK_AGAIN);
+    }
+    let Findings::Applied(children) = findings else { return None };
+    let name = app.metadata.name.as_deref().unwrap_or_default();
+    let leaves = matches!(children.redis, RedisChildren::StillUsed)
+        && children.template().is_some_and(|template| !uses(name, template))
+        && status.stable_revision == status.revision;
+    leaves.then_some(LEAVES)
 }
 
 #[cfg(test)]
@@ -216,7 +256,15 @@ mod tests {
         let none = message(json!({"status": {"phase": "Pending"}}));
         assert!(none.contains("no default storage class"), "{none}");
         let lost = message(json!({"status": {"phase": "Lost"}}));
-        assert!(lost.contains("kubectl delete pvc cart-redis"), "{lost}");
+        // A claim stays as long as a pod has it.
+        assert!(lost.contains("kubectl delete pvc cart-redis --wait=false"), "{lost}");
+        assert!(lost.contains("kubectl delete pod cart-redis-0"), "{lost}");
+        let leaving = json!({
+            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Bound"},
+        });
+        let leaving = message(leaving);
+        assert!(leaving.contains("cart-redis is being deleted"), "{leaving}");
+        assert!(leaving.contains("kubectl delete pod cart-redis-0"), "{leaving}");
     }
 
     #[test]
@@ -224,5 +272,38 @@ mod tests {
         let rolling = told(&NodeAppStatus::default(), &children(&bound(), 0, 0), 100);
         assert_eq!(of(&rolling, ConditionType::Ready).1, "RollingOut");
         assert_eq!(rolling.redis.unwrap().ready, Some(false));
+    }
+
+    #[test]
+    fn pods_of_before_whose_redis_is_gone_are_told_of_with_the_way_out() {
+        let mut gone = children(&bound(), 1, 1);
+        gone.redis = RedisChildren::Missing;
+        gone.course.detour = Some(Detour::ByHand);
+        let status = told(&NodeAppStatus::default(), &gone, 100);
+        assert_eq!(of(&status, ConditionType::Ready), ("False", "RedisNotReady"));
+        assert_eq!(of(&status, ConditionType::Degraded), ("True", "RedisNotReady"));
+        assert_eq!(of(&status, ConditionType::Valid).0, "True");
+        let message = &status.conditions[0].message;
+        for part in ["used the shared Redis", "write spec.redis.mode: Shared", ROLLBACK_ANNOTATION] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+
+    #[test]
+    fn one_that_nobody_uses_any_more_is_looked_at_until_it_goes() {
+        let mut left = children(&bound(), 1, 1);
+        left.redis = RedisChildren::StillUsed;
+        let wait = |left: &Children<Applied>| {
+            let mut app = app();
+            app.spec.redis = None;
+            let status = compute(&app, &NodeAppStatus::default(), Findings::Applied(left), at(100));
+            assert_eq!(status.stable_revision, left.course.running);
+            good_for(&app, &status, Findings::Applied(left), at(100))
+        };
+        assert_eq!(wait(&left), None, "its pods use it");
+        let template =
+            left.deployment.as_mut().and_then(|it| it.spec.as_mut()).map(|spec| &mut spec.template);
+        template.and_then(|template| template.spec.as_mut()).unwrap().volumes = None;
+        assert_eq!(wait(&left), Some(LEAVES));
     }
 }

@@ -23,6 +23,7 @@ mod schedule;
 mod time_zone;
 mod typed;
 mod values;
+mod volume;
 
 use std::collections::BTreeMap;
 
@@ -38,11 +39,12 @@ pub use instance::{FillPolicy, InstanceIndex};
 pub use logs::log_volume_bytes;
 pub use pod::PodPlan;
 pub use problems::{Problem, Problems};
-pub use redis::{ExternalRedis, RedisPlan, RedisServer, SharedRedis, check_volume};
+pub use redis::{ExternalRedis, RedisPlan, RedisServer, SharedRedis};
 pub use references::{Reference, Referent};
 pub use rollout::RolloutPolicy;
 pub use runner::config_text;
 pub use schedule::Schedule;
+pub use volume::check_volume;
 
 use super::names;
 use crate::crd::redis::RedisMode;

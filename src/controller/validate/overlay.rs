@@ -4,9 +4,9 @@
 use k8s_openapi::api::core::v1 as core;
 use serde_json::Value;
 
-use super::Problems;
 use super::pod::check_metadata;
 use super::typed::typed;
+use super::{Problems, redis};
 use crate::controller::names;
 use crate::crd::NodeAppSpec;
 
@@ -86,6 +86,7 @@ pub(super) fn overlay(spec: &NodeAppSpec, problems: &mut Problems) -> Option<cor
     }
     let mut read: core::PodTemplateSpec = typed(FIELD, &completed(given), problems)?;
     check_ports(&read, spec, problems);
+    check_network(&read, spec, problems);
     if let Some(metadata) = &read.metadata {
         let (labels, annotations) = (metadata.labels.clone(), metadata.annotations.clone());
         check_metadata(
@@ -132,6 +133,18 @@ fn refuse(field: &str, given: &Value, fields: &[(&str, &str)], problems: &mut Pr
         if given.get(key).is_some_and(|value| !value.is_null()) {
             problems.add(&format!("{field}.{key}"), &format!("cannot be laid over: {way}"));
         }
+    }
+}
+
+/// Who is on the node's network has the node's localhost, and all of the node have the app's Redis.
+fn check_network(read: &core::PodTemplateSpec, spec: &NodeAppSpec, problems: &mut Problems) {
+    let host = read.spec.as_ref().is_some_and(|pod| pod.host_network == Some(true));
+    if host && redis::is_on_localhost(spec) {
+        problems.add(
+            &format!("{FIELD}.spec.hostNetwork"),
+            "localhost is the node's then, and whoever is on that node would read and write the app's Redis \
+             (spec.redis); leave it out, or set spec.redis.mode: External and access: Env",
+        );
     }
 }
 

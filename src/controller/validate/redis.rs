@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, ResourceRequirements};
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use nodeapp_contract::forwarder::{Address, is_certificate_name};
 use serde_json::Value;
 
+use super::Problems;
 use super::instance::part;
 use super::memory::{check_all, check_requests, quantities, request_by_default};
-use super::{Problems, ValidatedApp};
 use crate::controller::capacity::Room;
 use crate::controller::names::REDIS_LOCAL_PORT;
 use crate::crd::env::effective;
@@ -21,6 +22,7 @@ use crate::crd::{NodeAppSpec, defaults};
 /// The most that data may take of the memory limit, in percent: what is left is for
 /// connections and for Redis itself.
 const MOST_DATA: u64 = 90;
+pub(super) const SIZE: &str = "spec.redis.storage.size";
 
 /// The Redis of an app.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,15 +81,10 @@ pub struct ExternalRedis {
 }
 
 /// The variables of [`RedisAccess::Env`].
-pub(crate) const REDIS_VARIABLES: [&str; 7] = [
-    "REDIS_HOST",
-    "REDIS_PORT",
-    "REDIS_USERNAME",
-    "REDIS_PASSWORD",
-    "REDIS_TLS",
-    "REDIS_URL",
-    "NODE_EXTRA_CA_CERTS",
-];
+pub(crate) const REDIS_VARIABLES: [&str; 7] =
+    ["REDIS_HOST", "REDIS_PORT", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_TLS", "REDIS_URL", CA_VARIABLE];
+/// The file with more authorities for Node.js; there can be but one.
+const CA_VARIABLE: &str = "NODE_EXTRA_CA_CERTS";
 
 impl RedisPlan {
     /// Where it runs.
@@ -220,11 +217,11 @@ fn check_memory(data: u64, limit: u64, given: &Redis, problems: &mut Problems) {
 fn shared(given: &Redis, problems: &mut Problems) -> SharedRedis {
     let storage = given.storage.clone().unwrap_or_default();
     let size = storage.size.unwrap_or_else(|| bytes_as_quantity(defaults::REDIS_STORAGE).as_str().into());
-    let bytes = problems.take("spec.redis.storage.size", size.whole(), defaults::REDIS_STORAGE);
+    let bytes = problems.take(SIZE, size.whole(), defaults::REDIS_STORAGE);
     let server = server(given, problems);
     if bytes < server.max_memory {
         problems.add(
-            "spec.redis.storage.size",
+            SIZE,
             &format!(
                 "{size} is less than the memory for data ({}), which would not fit; raise it, or lower \
                  spec.redis.maxMemory",
@@ -267,7 +264,7 @@ fn external(given: &Redis, problems: &mut Problems) -> Option<ExternalRedis> {
             problems.add("spec.redis.tls.ca", "has exactly one of secretKeyRef and configMapKeyRef");
         }
     }
-    let Some((host, port)) = host_and_port(address) else {
+    let Ok(Address { host, port }) = address.parse::<Address>() else {
         problems.add(
             "spec.redis.address",
             &format!(
@@ -277,34 +274,56 @@ fn external(given: &Redis, problems: &mut Problems) -> Option<ExternalRedis> {
         );
         return None;
     };
+    if let Some(tls) = given.tls.as_ref().filter(|_| access == RedisAccess::Forwarder) {
+        check_certificate_name(tls, &host, problems);
+    }
     Some(ExternalRedis { host, port, credentials: given.credentials.clone(), tls: given.tls.clone(), access })
 }
 
-fn host_and_port(address: &str) -> Option<(String, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    if let Some(inner) = bracketed {
-        return inner.parse::<std::net::Ipv6Addr>().ok().map(|_| (inner.to_owned(), port));
+/// The forwarder refuses to start with a name that no certificate can have.
+fn check_certificate_name(tls: &RedisTls, host: &str, problems: &mut Problems) {
+    match &tls.server_name {
+        Some(name) if !is_certificate_name(name) => problems.add(
+            "spec.redis.tls.serverName",
+            &format!("{name} is no name in a certificate; write it without a port, such as redis.example.com"),
+        ),
+        None if !is_certificate_name(host) => problems.add(
+            "spec.redis.address",
+            &format!(
+                "{host} is no name in a certificate; correct it, or say the name in spec.redis.tls.serverName, such as \
+                 redis.example.com"
+            ),
+        ),
+        _ => {}
     }
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    (!host.is_empty() && host.bytes().all(letter)).then(|| (host.to_owned(), port))
 }
 
 /// A variable of the app would silently overrule ours, and the address with it.
 fn check_variables(spec: &NodeAppSpec, problems: &mut Problems) {
+    let tls = spec.redis.as_ref().and_then(|given| given.tls.as_ref());
+    let has_authority = tls.is_some_and(|tls| tls.ca.is_some());
     for entry in effective(spec) {
         let name = entry.variable.name.as_str();
-        if REDIS_VARIABLES.contains(&name) && name != "NODE_EXTRA_CA_CERTS" {
-            problems.add(
-                &format!("{}.name", entry.field),
-                &format!(
-                    "{name} is set by spec.redis (access Env); take it out here, or take spec.redis out and set all \
-                     of it yourself"
-                ),
-            );
-        }
+        let why = match name {
+            CA_VARIABLE if has_authority => {
+                "is set by spec.redis.tls.ca (access Env), and there is one file; put all certificates into that one \
+                 and take the variable out here, or take spec.redis.tls.ca out and put Redis' into yours"
+            }
+            CA_VARIABLE => continue,
+            name if REDIS_VARIABLES.contains(&name) => {
+                "is set by spec.redis (access Env); take it out here, or take spec.redis out and set all of it yourself"
+            }
+            _ => continue,
+        };
+        problems.add(&format!("{}.name", entry.field), &format!("{name} {why}"));
     }
+}
+
+/// Whether what is at port 6379 of localhost is the app's Redis.
+pub(super) fn is_on_localhost(spec: &NodeAppSpec) -> bool {
+    spec.redis.as_ref().is_some_and(|given| {
+        given.mode != RedisMode::External || given.access.unwrap_or_default() == RedisAccess::Forwarder
+    })
 }
 
 /// The variables of ours that hold credentials.
@@ -312,50 +331,6 @@ pub(super) fn secret_variables(spec: &NodeAppSpec) -> Vec<String> {
     let given = spec.redis.as_ref().filter(|given| given.access == Some(RedisAccess::Env));
     let given = given.filter(|given| given.credentials.is_some());
     given.map_or_else(Vec::new, |_| ["REDIS_PASSWORD", "REDIS_URL"].map(ToOwned::to_owned).to_vec())
-}
-
-/// What only the cluster can tell to be wrong: a volume that would have to become
-/// another one.
-///
-/// # Errors
-/// All problems at once.
-pub fn check_volume(app: &ValidatedApp, claim: Option<&PersistentVolumeClaim>) -> Result<(), Problems> {
-    let mut problems = Problems::default();
-    let Some((RedisPlan::Shared(wanted), claim)) = app.redis.as_ref().zip(claim) else { return Ok(()) };
-    let name = claim.metadata.name.as_deref().unwrap_or_default();
-    let spec = claim.spec.as_ref();
-    let has = spec.and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"));
-    if let Some(has) = has
-        && let (Some(now), Ok(then)) = (quantity_nanos(&has.0), wanted.size.nanos())
-        && then < now
-    {
-        problems.add(
-            "spec.redis.storage.size",
-            &format!(
-                "{} is less than the {} of the PersistentVolumeClaim {name}, and a volume cannot shrink; give it {} \
-                 or more",
-                wanted.size, has.0, has.0
-            ),
-        );
-    }
-    let class = spec.and_then(|spec| spec.storage_class_name.as_deref()).filter(|class| !class.is_empty());
-    if let Some(asked) = wanted.storage_class.as_deref().filter(|asked| Some(*asked) != class) {
-        let bound = spec.is_some_and(|spec| spec.volume_name.is_some());
-        let way_out = if bound {
-            "write that class here, or leave it out. To move, give the data to another app by another name"
-                .to_owned()
-        } else {
-            format!("that claim holds no data yet: kubectl delete pvc {name}, and another one is made")
-        };
-        problems.add(
-            "spec.redis.storage.storageClassName",
-            &format!(
-                "{asked} is not the class of the PersistentVolumeClaim {name} ({}), which cannot be changed; {way_out}",
-                class.unwrap_or("none")
-            ),
-        );
-    }
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// What our containers in each pod request, for who counts the room that instances take.

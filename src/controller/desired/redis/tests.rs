@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{DeploymentStatus, StatefulSet};
 use k8s_openapi::api::core::v1::Container;
 use serde_json::{Value, json};
 
@@ -161,24 +161,146 @@ fn variables_come_before_the_apps_own_which_may_refer_to_them() {
     assert_eq!(url, Some("rediss://$(REDIS_USERNAME):$(REDIS_PASSWORD)@[2001:db8::1]:6380"));
 }
 
+/// What there is after an app that shares a Redis has let go of it, its rollout done and known.
+fn let_go(change: impl FnOnce(&mut Observed)) -> RedisChildren {
+    let before = shared(&json!({"mode": "Shared"}), &Observed::default(), "r");
+    let after = made(&json!(null), &Observed::default(), "r");
+    let mut live = after.deployment.unwrap();
+    live.metadata.generation = Some(2);
+    live.status = status(2, 2, 2);
+    let mut observed = Observed { deployment: Some(Arc::new(live)), ..seen(before.stateful_set) };
+    observed.history.stable = after.course.running;
+    change(&mut observed);
+    made(&json!(null), &observed, "r").redis
+}
+
+fn status(observed: i64, replicas: i32, updated: i32) -> Option<DeploymentStatus> {
+    let status = json!({"observedGeneration": observed, "replicas": replicas, "updatedReplicas": updated});
+    serde_json::from_value(status).unwrap()
+}
+
+fn still(redis: &RedisChildren) -> bool {
+    matches!(redis, RedisChildren::StillUsed)
+}
+
+/// A pod of the Deployment with this beside the app, changed by `change`.
+fn pod(beside: &str, change: &Value) -> Arc<AppPod> {
+    let mut pod = json!({
+        "metadata": {"name": "cart-x", "labels": {"pod-template-hash": "7d"}},
+        "spec": {},
+        "status": {"phase": "Running", "initContainerStatuses": [{"name": "install-runner"}, {"name": beside}]},
+    });
+    for (part, fields) in change.as_object().into_iter().flatten() {
+        for (field, value) in fields.as_object().into_iter().flatten() {
+            pod[part][field] = value.clone();
+        }
+    }
+    Arc::new(serde_json::from_value(pod).unwrap())
+}
+
 #[test]
 fn a_redis_stays_until_the_last_pod_that_uses_it_is_gone() {
-    let before = made(&json!({"mode": "Shared"}), &Observed::default(), "r");
-    let mut live = before.deployment.unwrap();
-    live.metadata.generation = Some(1);
-    let status = |observed: i64, replicas: i32, updated: i32| json!({"observedGeneration": observed, "replicas": replicas, "updatedReplicas": updated});
-    let after = |live: &Deployment, status: Value| {
-        let mut live = live.clone();
-        live.status = serde_json::from_value(status).unwrap();
-        made(&json!(null), &Observed { deployment: Some(Arc::new(live)), ..Observed::default() }, "r").redis
+    assert!(matches!(let_go(|_| ()), RedisChildren::Unwanted));
+    let with = |status: Option<DeploymentStatus>| {
+        let_go(|observed| {
+            let mut live = observed.deployment.as_deref().cloned().unwrap();
+            live.status = status;
+            observed.deployment = Some(Arc::new(live));
+        })
     };
-    let still = |redis: RedisChildren| matches!(redis, RedisChildren::StillUsed);
-    assert!(still(after(&live, status(1, 2, 2))), "all of its pods use it");
-    let mut new = made(&json!(null), &Observed::default(), "r").deployment.unwrap();
-    new.metadata.generation = Some(2);
-    assert!(still(after(&new, status(1, 2, 2))), "that is told of the template before");
-    assert!(still(after(&new, status(2, 3, 1))), "two old pods");
-    assert!(!still(after(&new, status(2, 2, 2))));
+    assert!(still(&with(status(1, 2, 2))), "that is told of the template before");
+    assert!(still(&with(status(2, 3, 1))), "two old pods");
+    let before = made(&json!({"mode": "Shared"}), &Observed::default(), "r").deployment.map(Arc::new);
+    assert!(still(&let_go(|observed| observed.deployment = before)), "all of its pods use it");
+    // The Deployment counts no pod that is on its way out.
+    let of = |pod: Arc<AppPod>| let_go(|observed| observed.pods = vec![pod]);
+    let leaving = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    assert!(still(&of(pod("redis-forwarder", &leaving))), "it finishes its requests");
+    assert!(!still(&of(pod("redis-forwarder", &json!({})))), "a new one with a Redis elsewhere");
+    assert!(!still(&of(pod("proxy", &leaving))), "it never used it");
+    let mut over = leaving;
+    over["status"] = json!({"phase": "Failed"});
+    assert!(!still(&of(pod("redis-forwarder", &over))), "it has ended");
+}
+
+#[test]
+fn a_redis_stays_until_the_rollout_that_leaves_it_cannot_be_taken_back() {
+    assert!(still(&let_go(|observed| observed.history.stable = Some("cart-before".into()))));
+    assert!(still(&let_go(|observed| observed.history.stable = None)));
+    // Of a stopped app nothing is rolled out.
+    let stopped = let_go(|observed| {
+        let mut live = observed.deployment.as_deref().cloned().unwrap();
+        live.spec.get_or_insert_default().replicas = Some(0);
+        live.status = status(2, 0, 0);
+        observed.deployment = Some(Arc::new(live));
+        observed.history.stable = None;
+    });
+    assert!(matches!(stopped, RedisChildren::Unwanted));
+}
+
+#[test]
+fn a_redis_stays_while_the_run_of_a_job_uses_it() {
+    let job = |redis: &Value| {
+        let app = json!({
+            "apiVersion": "nodeapp.dev/v1alpha1",
+            "kind": "NodeApp",
+            "metadata": {"name": "cart", "namespace": "storefront", "uid": "u"},
+            "spec": {
+                "image": "a:1", "script": "a.js", "redis": redis, "autorestart": false, "cronRestart": "0 0 * * *",
+            },
+        });
+        validate(&serde_json::from_value(app).unwrap()).unwrap()
+    };
+    let before = shared(&json!({"mode": "Shared"}), &Observed::default(), "r");
+    let with = |pod: Arc<AppPod>| {
+        let observed = Observed { pods: vec![pod], ..seen(before.stateful_set.clone()) };
+        desired(&job(&json!(null)), &observed, &settings("r")).redis
+    };
+    assert!(still(&with(pod("redis-forwarder", &json!({})))), "it runs");
+    assert!(still(&with(pod("", &json!({"status": {"initContainerStatuses": []}})))), "nobody knows yet");
+    assert!(!still(&with(pod("redis-forwarder", &json!({"status": {"phase": "Succeeded"}})))));
+    assert!(!still(&with(pod("proxy", &json!({})))), "a run without");
+}
+
+#[test]
+fn a_job_before_a_rollout_that_uses_the_redis_keeps_it() {
+    let migrating = |redis: Value| {
+        let app = json!({
+            "apiVersion": "nodeapp.dev/v1alpha1",
+            "kind": "NodeApp",
+            "metadata": {"name": "cart", "namespace": "storefront", "uid": "u"},
+            "spec": {
+                "image": "a:1", "script": "a.js", "redis": redis, "rollout": {"before": {"script": "migrate.js"}},
+            },
+        });
+        validate(&serde_json::from_value(app).unwrap()).unwrap()
+    };
+    let job =
+        desired(&migrating(json!({"mode": "Shared"})), &Observed::default(), &settings("r")).job.unwrap();
+    assert!(still(&let_go(|observed| observed.jobs = vec![Arc::new(job.clone())])));
+    let mut over = job;
+    over.status =
+        serde_json::from_value(json!({"conditions": [{"type": "Complete", "status": "True"}]})).unwrap();
+    assert!(!still(&let_go(|observed| observed.jobs = vec![Arc::new(over)])));
+}
+
+#[test]
+fn pods_that_are_to_use_a_redis_that_is_gone_are_told_of() {
+    let before = made(&json!({"mode": "Shared"}), &Observed::default(), "r");
+    let wanted = made(&json!(null), &Observed::default(), "r").revision.metadata.name.unwrap();
+    let back = |observed: Observed| {
+        let to = before.revision.metadata.name.clone().unwrap();
+        let mut app = app(&json!(null));
+        app.rollback_to = Some(to.clone());
+        let rollback = Some(crate::crd::RollbackByHand { to, from: wanted.clone() });
+        let revisions = vec![Arc::new(before.revision.clone())];
+        desired(&app, &Observed { revisions, rollback, ..observed }, &settings("r"))
+    };
+    let gone = back(Observed::default());
+    assert_eq!(gone.course.running, before.revision.metadata.name);
+    assert!(matches!(gone.redis, RedisChildren::Missing));
+    let set = shared(&json!({"mode": "Shared"}), &Observed::default(), "r").stateful_set;
+    assert!(still(&back(seen(set)).redis));
 }
 
 #[test]

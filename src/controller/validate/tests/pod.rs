@@ -66,6 +66,10 @@ fn what_does_not_fit_is_named_with_the_way_out() {
         (overlay(json!({"nodeSelector": {"a": "b"}})), "say it in spec.pod.nodeSelector"),
         (overlay(json!({"terminationGracePeriodSeconds": 1})), "sum of spec.drainDelay"),
         (overlay(json!({"volumes": []})), "add them to spec.pod.volumes"),
+        (
+            json!({"podTemplate": {"spec": {"hostNetwork": true}}, "redis": {"mode": "Sidecar"}}),
+            "spec.podTemplate.spec.hostNetwork: localhost is the node's then",
+        ),
         (overlay(json!({"hostnetwork": true})), "spec.podTemplate.spec.hostnetwork: is no field"),
         (
             overlay(json!({"containers": [{"name": "app", "command": ["sh"]}]})),

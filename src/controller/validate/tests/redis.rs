@@ -145,6 +145,49 @@ fn variables_of_ours_are_not_overruled_in_silence() {
 }
 
 #[test]
+fn a_redis_on_localhost_is_not_given_to_the_whole_node() {
+    let on_the_node = |redis: Value| json!({"podTemplate": {"spec": {"hostNetwork": true}}, "redis": redis});
+    for redis in [json!({"mode": "Shared"}), json!({"mode": "External", "address": "r:1"})] {
+        let told = problem(&on_the_node(redis));
+        assert!(told.contains("spec.podTemplate.spec.hostNetwork: localhost is the node's then"), "{told}");
+    }
+    valid(&on_the_node(json!({"mode": "External", "address": "r:1", "access": "Env"})));
+    valid(&on_the_node(json!(null)));
+}
+
+#[test]
+fn the_file_of_authorities_is_said_once() {
+    let env = json!([{"name": "NODE_EXTRA_CA_CERTS", "value": "/ca.crt"}]);
+    let with = |tls: Value, access: &str| {
+        let redis = json!({"mode": "External", "address": "r:1", "access": access, "tls": tls});
+        json!({"redis": redis, "env": env})
+    };
+    let ca = json!({"ca": {"configMapKeyRef": {"name": "c", "key": "k"}}});
+    let told = problem(&with(ca.clone(), "Env"));
+    assert!(told.contains("spec.env[0].name: NODE_EXTRA_CA_CERTS is set by spec.redis.tls.ca"), "{told}");
+    valid(&with(json!({}), "Env"));
+    valid(&with(ca, "Forwarder"));
+}
+
+#[test]
+fn a_name_that_no_certificate_can_have_is_told_before_a_pod_is_made() {
+    let external =
+        |address: &str, tls: Value| of(&json!({"mode": "External", "address": address, "tls": tls}));
+    for name in ["r:1", "redis.example.com:6380", "a..b"] {
+        let told = problem(&external("r:1", json!({"serverName": name})));
+        assert!(
+            told.contains(&format!("spec.redis.tls.serverName: {name} is no name in a certificate")),
+            "{told}"
+        );
+    }
+    let told = problem(&external("a..b:6380", json!({})));
+    assert!(told.contains("spec.redis.address: a..b is no name in a certificate"), "{told}");
+    valid(&external("a..b:6380", json!({"serverName": "redis.example.com"})));
+    valid(&external("[::1]:6380", json!({})));
+    valid(&external("r:1", json!({"serverName": "::1"})));
+}
+
+#[test]
 fn what_holds_the_password_is_masked_in_the_last_lines() {
     let redis =
         json!({"mode": "External", "address": "r:1", "access": "Env", "credentials": {"secretName": "s"}});
@@ -197,6 +240,17 @@ fn a_volume_grows_and_never_shrinks() {
     let told = check_volume(&app("1Gi"), Some(&live)).unwrap_err().to_string();
     assert!(told.contains("spec.redis.storage.size: 1Gi is less than the 2Gi"), "{told}");
     assert!(told.contains("give it 2Gi or more"), "{told}");
+    // Without a volume nothing of a claim can be changed, and nothing is lost with it.
+    let pending = claim("2Gi", "fast", None);
+    assert!(check_volume(&app("2048Mi"), Some(&pending)).is_ok());
+    for size in ["1Gi", "3Gi"] {
+        let told = check_volume(&app(size), Some(&pending)).unwrap_err().to_string();
+        assert!(
+            told.contains(&format!("{size} is not the size of the PersistentVolumeClaim cart-redis (2Gi)")),
+            "{told}"
+        );
+        assert!(told.contains("kubectl delete pvc cart-redis"), "{told}");
+    }
 }
 
 #[test]
