@@ -46,6 +46,8 @@ pub const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 pub const INSTANCE_LABEL: &str = "nodeapp.dev/instance";
 /// Keeps a pod from starting until it has its number.
 pub const INSTANCE_GATE: &str = "nodeapp.dev/instance-index";
+/// On a pod: how many restarts it had when someone began to count anew (`pm2 reset`).
+pub const RESTARTS_BEFORE_ANNOTATION: &str = "nodeapp.dev/restartsBeforeReset";
 /// Annotation by which a `ReplicaSet` chooses whom to remove: the smallest first.
 pub const DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// Name of the container that brings the runner into a pod.

@@ -9,13 +9,13 @@ use k8s_openapi::api::core::v1::{ContainerState, PodSchedulingGate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use super::names::{APP_LABEL, INSTANCE_LABEL, TEMPLATE_HASH_LABEL};
+use super::names::{APP_LABEL, INSTANCE_LABEL, RESTARTS_BEFORE_ANNOTATION, TEMPLATE_HASH_LABEL, annotation};
 use super::partial::part_of;
 
 /// A pod of an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AppPod {
-    /// Name, namespace, UID, times, and the labels that are read.
+    /// Name, namespace, UID, times, and the labels and annotations that are read.
     pub metadata: ObjectMeta,
     /// Where it runs, and what it waits for.
     #[serde(default)]
@@ -108,6 +108,10 @@ pub fn slim_pod(pod: &mut AppPod) {
             labels.retain(|name, _| LABELS.contains(&name.as_str()));
             labels
         }),
+        annotations: meta.annotations.and_then(|mut annotations| {
+            annotations.retain(|name, _| name == RESTARTS_BEFORE_ANNOTATION);
+            (!annotations.is_empty()).then_some(annotations)
+        }),
         ..ObjectMeta::default()
     };
     pod.status.conditions.retain(|condition| CONDITIONS.contains(&condition.type_.as_str()));
@@ -128,6 +132,12 @@ impl AppPod {
     /// `ReplicaSet` has made.
     pub fn template_hash(&self) -> Option<&str> {
         self.metadata.labels.as_ref()?.get(TEMPLATE_HASH_LABEL).map(String::as_str)
+    }
+
+    /// Restarts that are not counted any more, since someone began to count anew.
+    pub fn restarts_before(&self) -> i64 {
+        let before = annotation(&self.metadata, RESTARTS_BEFORE_ANNOTATION);
+        before.and_then(|count| count.parse().ok()).filter(|count| *count > 0).unwrap_or(0)
     }
 
     /// The number of its instance, if it has one.

@@ -23,6 +23,7 @@ mod killed;
 mod lease;
 mod others;
 mod people;
+mod plugin_verbs;
 mod pods;
 mod property;
 mod pull_secret;

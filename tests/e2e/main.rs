@@ -24,6 +24,7 @@ mod operator;
 mod plugin_dumps;
 mod plugin_logs;
 mod plugin_monit;
+mod plugin_verbs;
 mod pods;
 mod readiness;
 mod redis;

@@ -160,12 +160,14 @@ fn apiserver(args: &Args, targets: &Targets) -> Result<Counts> {
     if names.is_empty() {
         bail!("no test target begins with `apiserver`");
     }
+    let plugin = plugin()?;
     with_cluster(APISERVER_CLUSTER, 0, args.keep, None, |cluster| {
         let mut command = cargo_test();
         for name in names {
             command.args(["--test", name]);
         }
         environment(&mut command, args, "NODEAPP_APISERVER_KUBECONFIG", cluster)?;
+        command.env("NODEAPP_PLUGIN", &plugin);
         run_tests("apiserver tests", &mut command, args, &[])
     })
 }

@@ -8,6 +8,11 @@ pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
+/// The same of one line.
+pub(crate) fn say(line: &str) {
+    print(&format!("{line}\n"));
+}
+
 /// Writes a file and the folders above it; one that is there stays, unless told otherwise.
 ///
 /// # Errors

@@ -68,6 +68,31 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if !args.workdir.starts_with('/') {
         return Err(format!("--workdir must be an absolute path such as /app, not {}", args.workdir));
     }
+    let import = gathered(args);
+    write_manifests(&import, args)?;
+    write_report(&import, args)?;
+    Ok(if import.report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// One file with PM2's configuration, for a verb that applies what comes of it.
+pub(crate) fn of_file(file: &Path, image: Option<&str>, profile: Option<&str>, workdir: &str) -> Import {
+    gathered(&Args {
+        files: vec![file.to_owned()],
+        image: image.map(str::to_owned),
+        env: profile.map(str::to_owned),
+        namespace: None,
+        output: None,
+        force: false,
+        report: None,
+        report_format: None,
+        workdir: workdir.to_owned(),
+        root: None,
+        use_node: false,
+    })
+}
+
+/// What the files have, with a report of what became of it. What they print goes to standard error.
+fn gathered(args: &Args) -> Import {
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -100,9 +125,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     for line in console {
         eprintln!("{}", import.masks.apply(&line));
     }
-    write_manifests(&import, args)?;
-    write_report(&import, args)?;
-    Ok(if import.report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    import
 }
 
 fn source(file: &Path, args: &Args, env: &BTreeMap<String, String>) -> Result<Source, Failure> {

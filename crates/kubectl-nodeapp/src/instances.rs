@@ -1,5 +1,8 @@
 //! The pods of an app, and what their runners are told.
 
+use std::process::ExitCode;
+
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{AttachParams, ListParams};
 use kube::{Api, ResourceExt};
@@ -8,6 +11,8 @@ use nodeapp_operator::crd::NodeApp;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::cluster::{Attempt, Cluster, told};
+use crate::files;
+use crate::state::full_name;
 
 /// Container that runs the app.
 pub(crate) const APP: &str = "app";
@@ -15,6 +20,9 @@ pub(crate) const APP: &str = "app";
 const BUFFER: usize = 64 * 1024;
 /// The runner's program inside of it.
 const RUNNER: &str = "/nodeapp/bin/nodeapp-runner";
+
+/// Instances that are told something at the same time.
+const AT_A_TIME: usize = 8;
 
 impl Cluster {
     /// The pods of an app, those of its Redis and its Jobs not among them, the oldest first.
@@ -39,6 +47,51 @@ impl Cluster {
         let command: Vec<&str> = [RUNNER, "ctl"].into_iter().chain(words.iter().copied()).collect();
         let answer = self.exec(pod, &command).await?;
         String::from_utf8(answer).map_err(|_| format!("{}: the answer is no text", pod.name_any()))
+    }
+
+    /// Tells the runners of all instances of these apps something, and prints what each answers. Goes on with the
+    /// others where one refuses. Those that do not run are not asked; where none does, `idle` says what that means.
+    ///
+    /// # Errors
+    /// What the cluster refuses before anybody was told.
+    pub(crate) async fn tell(
+        &self,
+        apps: &[NodeApp],
+        words: &[&str],
+        idle: Result<&str, &str>,
+    ) -> Result<ExitCode, String> {
+        let (mut told, mut failed) = (0, 0);
+        for app in apps {
+            let alive: Vec<Pod> = self.instances(app).await?.into_iter().filter(is_alive).collect();
+            let name = full_name(app, self.namespace.is_none());
+            match idle {
+                Ok(words) if alive.is_empty() => files::say(&format!("{name}: {words}")),
+                Err(words) if alive.is_empty() => {
+                    failed += 1;
+                    eprintln!("error: {name}: {words}");
+                }
+                _ => {}
+            }
+            let ask = async |pod: &Pod| (pod.name_any(), self.ctl(pod, words).await);
+            let asks: Vec<_> = alive.iter().map(ask).collect();
+            let mut answers = futures::stream::iter(asks).buffered(AT_A_TIME);
+            while let Some((pod, answer)) = answers.next().await {
+                match answer {
+                    Ok(answer) => {
+                        told += 1;
+                        files::say(&format!("{pod}: {}", answer.trim_end()));
+                    }
+                    Err(error) => {
+                        failed += 1;
+                        eprintln!("error: {error}");
+                    }
+                }
+            }
+        }
+        if failed > 0 && told > 0 {
+            eprintln!("{told} instances were told, {failed} failed");
+        }
+        Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
     /// Runs a command in the app's container and gives what it wrote, byte for byte.
@@ -162,6 +215,12 @@ async fn pass(
 async fn collect(stream: Option<impl AsyncRead + Unpin>, all: &mut Vec<u8>) -> std::io::Result<()> {
     let Some(mut stream) = stream else { return Ok(()) };
     stream.read_to_end(all).await.map(drop)
+}
+
+/// Whether an instance runs and is not on its way out.
+pub(crate) fn is_alive(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && phase == Some("Running")
 }
 
 /// Label selector of an app's own pods.

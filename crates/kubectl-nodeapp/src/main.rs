@@ -2,22 +2,48 @@
 //! answers as `kubectl pm2` when it is installed under that name.
 
 mod audit;
+mod change;
 mod cluster;
+mod completion;
+mod delete;
+mod describe;
 mod dev;
 mod dumps;
+mod env;
 mod files;
+mod flush;
+mod history;
 mod import;
 mod init;
 mod inspect;
 mod instances;
 mod logs;
+mod ls;
 mod monit;
 mod one;
+mod pause;
+mod pm2;
 mod production;
+mod reload;
 mod render;
 mod report;
+mod reset;
+mod restart;
+mod revisions;
+mod rollback;
+mod scale;
 mod select;
+mod send_signal;
+mod start;
+mod state;
+mod stop;
 mod table;
+mod trigger;
+mod usage;
+mod version;
+mod wait;
+mod waiting;
+mod words;
 
 use std::process::ExitCode;
 
@@ -31,19 +57,55 @@ struct Arguments {
     verb: Verb,
 }
 
+// Sorted; the names beside them are those that PM2 has for the same.
 #[derive(Subcommand)]
 enum Verb {
     Audit(audit::Args),
+    Completion(completion::Args),
+    #[command(alias = "profile:cpu")]
     CpuProfile(dumps::ProfileArgs),
+    #[command(visible_alias = "del")]
+    Delete(delete::Args),
+    #[command(visible_aliases = ["show", "info", "desc"])]
+    Describe(describe::Args),
     Dev(dev::Args),
+    Env(env::Args),
+    Flush(flush::Args),
+    #[command(alias = "profile:mem")]
     HeapSnapshot(dumps::HeapArgs),
+    History(history::Args),
     Import(import::Args),
     Init(init::Args),
     Inspect(inspect::Args),
+    /// List apps as JSON; the same as `ls -o json`.
+    #[command(alias = "prettylist")]
+    Jlist(ls::JlistArgs),
+    #[command(alias = "log")]
     Logs(logs::Args),
+    #[command(visible_aliases = ["list", "status", "ps", "l"])]
+    Ls(ls::Args),
+    #[command(visible_aliases = ["dashboard", "dash"], alias = "imonit")]
     Monit(monit::Args),
+    Pause(pause::PauseArgs),
+    #[command(visible_alias = "gracefulReload", alias = "softReload")]
+    Reload(reload::Args),
     Render(render::Args),
     Report(report::Args),
+    Reset(reset::Args),
+    Restart(restart::Args),
+    Resume(pause::ResumeArgs),
+    Rollback(rollback::Args),
+    Scale(scale::Args),
+    #[command(visible_alias = "sendSignal")]
+    SendSignal(send_signal::Args),
+    #[command(visible_aliases = ["startOrRestart", "startOrReload"], alias = "startOrGracefulReload")]
+    Start(start::Args),
+    Stop(stop::Args),
+    Trigger(trigger::Args),
+    Version(version::Args),
+    Wait(wait::Args),
+    #[command(external_subcommand)]
+    Other(Vec<String>),
 }
 
 /// What went wrong, in words.
@@ -57,26 +119,65 @@ fn called_as(program: Option<&str>) -> String {
 }
 
 fn main() -> ExitCode {
-    let name = called_as(std::env::args().next().as_deref());
-    let command = Arguments::command().name("kubectl-nodeapp").bin_name(name);
-    let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    let outcome = match arguments.verb {
-        Verb::Audit(args) => Ok(audit::run(&args)),
-        Verb::CpuProfile(args) => dumps::cpu_profile(&args),
-        Verb::Dev(args) => dev::run(&args),
-        Verb::HeapSnapshot(args) => dumps::heap_snapshot(&args),
-        Verb::Import(args) => import::run(&args),
-        Verb::Init(args) => init::run(&args),
-        Verb::Inspect(args) => inspect::run(&args),
-        Verb::Logs(args) => logs::run(&args),
-        Verb::Monit(args) => monit::run(&args),
-        Verb::Render(args) => render::run(&args),
-        Verb::Report(args) => report::run(&args),
+    let program = std::env::args().next();
+    let command = Arguments::command().name("kubectl-nodeapp").bin_name(called_as(program.as_deref()));
+    let outcome = if completion::is_asked(program.as_deref()) {
+        Ok(completion::answer(&std::env::args().skip(1).collect::<Vec<_>>(), &command))
+    } else {
+        let matches = command.clone().get_matches();
+        let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        run(arguments.verb, command)
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
+}
+
+fn run(verb: Verb, command: clap::Command) -> Outcome {
+    match verb {
+        Verb::Audit(args) => Ok(audit::run(&args)),
+        Verb::Completion(args) => Ok(completion::run(&args, command)),
+        Verb::CpuProfile(args) => dumps::cpu_profile(&args),
+        Verb::Delete(args) => delete::run(&args),
+        Verb::Describe(args) => describe::run(&args),
+        Verb::Dev(args) => dev::run(&args),
+        Verb::Env(args) => env::run(&args),
+        Verb::Flush(args) => flush::run(&args),
+        Verb::HeapSnapshot(args) => dumps::heap_snapshot(&args),
+        Verb::History(args) => history::run(&args),
+        Verb::Import(args) => import::run(&args),
+        Verb::Init(args) => init::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
+        Verb::Jlist(args) => ls::jlist(&args),
+        Verb::Logs(args) => logs::run(&args),
+        Verb::Ls(args) => ls::run(&args),
+        Verb::Monit(args) => monit::run(&args),
+        Verb::Pause(args) => pause::pause(&args),
+        Verb::Reload(args) => reload::run(&args),
+        Verb::Render(args) => render::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::Reset(args) => reset::run(&args),
+        Verb::Restart(args) => restart::run(&args),
+        Verb::Resume(args) => pause::resume(&args),
+        Verb::Rollback(args) => rollback::run(&args),
+        Verb::Scale(args) => scale::run(&args),
+        Verb::SendSignal(args) => send_signal::run(&args),
+        Verb::Start(args) => start::run(&args),
+        Verb::Stop(args) => stop::run(&args),
+        Verb::Trigger(args) => trigger::run(&args),
+        Verb::Version(args) => version::run(&args),
+        Verb::Wait(args) => wait::run(&args),
+        Verb::Other(words) => pm2::answer(&words, &names(&command)),
+    }
+}
+
+/// The verbs, under all their names.
+fn names(command: &clap::Command) -> Vec<String> {
+    let of = |verb: &clap::Command| {
+        std::iter::once(verb.get_name()).chain(verb.get_all_aliases()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    command.get_subcommands().flat_map(of).collect()
 }
 
 #[cfg(test)]

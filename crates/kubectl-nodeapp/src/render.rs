@@ -102,14 +102,18 @@ fn yaml(value: &Value) -> String {
 }
 
 /// The elements of a list, or the object itself.
-fn unlisted(object: Value) -> Vec<Value> {
+pub(crate) fn unlisted(object: Value) -> Vec<Value> {
     match object.get("items") {
         Some(Value::Array(items)) => items.clone(),
         _ => vec![object],
     }
 }
 
-fn documents(file: &Path) -> Result<Vec<Value>, String> {
+/// The objects of a file of YAML or JSON; `-` is standard input.
+///
+/// # Errors
+/// When it cannot be read, or is neither.
+pub(crate) fn documents(file: &Path) -> Result<Vec<Value>, String> {
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).map_err(|error| format!("standard input: {error}"))?;

@@ -1,11 +1,16 @@
 //! Which apps a verb means, said as in PM2: a name, `all`, `/regex/`, or several of them.
 
 use kube::ResourceExt;
-use kube::api::ListParams;
+use kube::api::{DynamicObject, ListParams};
 use nodeapp_operator::crd::NodeApp;
 use regex::Regex;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::cluster::{Attempt, Cluster, told};
+
+/// What apps are called in refusals.
+pub(crate) const RESOURCE: &str = "nodeapps.nodeapp.dev";
 
 /// One way to name apps.
 #[derive(Clone, Debug)]
@@ -55,17 +60,24 @@ impl std::fmt::Display for Selector {
 }
 
 impl Cluster {
-    /// All apps of the namespace, or of all of them, sorted by namespace and name.
+    /// All apps of the namespace, or of all of them, sorted by namespace and name, as the cluster has them.
+    ///
+    /// # Errors
+    /// What the cluster refuses, in words.
+    pub(crate) async fn raw_apps(&self) -> Result<Vec<DynamicObject>, String> {
+        let attempt = Attempt { verb: "list", resource: RESOURCE, namespace: self.namespace.as_deref() };
+        let list = self.nodeapps().list(&ListParams::default()).await;
+        let mut apps = list.map_err(|error| told(&attempt, &error))?.items;
+        apps.sort_by_cached_key(|app| (app.namespace(), app.name_any()));
+        Ok(apps)
+    }
+
+    /// The same, as far as this version of the plugin understands them.
     ///
     /// # Errors
     /// What the cluster refuses, in words.
     pub(crate) async fn all_apps(&self) -> Result<Vec<NodeApp>, String> {
-        let attempt =
-            Attempt { verb: "list", resource: "nodeapps.nodeapp.dev", namespace: self.namespace.as_deref() };
-        let list = self.scoped::<NodeApp>().list(&ListParams::default()).await;
-        let mut apps = list.map_err(|error| told(&attempt, &error))?.items;
-        apps.sort_by_key(|app| (app.namespace(), app.name_any()));
-        Ok(apps)
+        Ok(self.raw_apps().await?.into_iter().map(understood).collect())
     }
 
     /// The apps that are meant, each once. One name alone needs the right to get, anything else the right to list.
@@ -74,22 +86,53 @@ impl Cluster {
     /// When a name or a pattern takes none, with the names that are near; or what the cluster refuses.
     pub(crate) async fn apps(&self, selectors: &[Selector]) -> Result<Vec<NodeApp>, String> {
         if let ([Selector::Name(name)], Some(namespace)) = (selectors, &self.namespace) {
-            let attempt =
-                Attempt { verb: "get", resource: "nodeapps.nodeapp.dev", namespace: Some(namespace) };
-            let found = self.scoped::<NodeApp>().get_opt(name).await;
+            let attempt = Attempt { verb: "get", resource: RESOURCE, namespace: Some(namespace) };
+            let found = self.nodeapps().get_opt(name).await;
             if let Some(app) = found.map_err(|error| told(&attempt, &error))? {
-                return Ok(vec![app]);
+                return Ok(vec![understood(app)]);
             }
         }
         chosen(self.all_apps().await?, selectors, self.namespace.as_deref())
     }
 }
 
-fn chosen(
-    apps: Vec<NodeApp>,
+/// As far as this version of the plugin understands it: what another version of the API has beyond that is left out, so
+/// that an older plugin keeps working.
+pub(crate) fn understood(object: DynamicObject) -> NodeApp {
+    let DynamicObject { metadata, data, .. } = object;
+    let spec = in_parts(&data["spec"], &["image"]);
+    let status = data.get("status").map(|status| in_parts(status, &[]));
+    NodeApp { metadata, spec, status }
+}
+
+/// All of an object, or the fields of it that can be read; `first` are those that the others cannot be read without.
+fn in_parts<T: DeserializeOwned + Default>(object: &Value, first: &[&str]) -> T {
+    if let Ok(all) = T::deserialize(object) {
+        return all;
+    }
+    let Some(fields) = object.as_object() else { return T::default() };
+    let of = |known: &Map<String, Value>| T::deserialize(Value::Object(known.clone())).ok();
+    let (mut known, mut read) = (Map::new(), T::default());
+    let rest = fields.keys().map(String::as_str).filter(|name| !first.contains(name));
+    for name in first.iter().copied().chain(rest) {
+        known.insert(name.to_owned(), fields.get(name).cloned().unwrap_or(Value::from("")));
+        match of(&known) {
+            Some(more) => read = more,
+            None => drop(known.remove(name)),
+        }
+    }
+    read
+}
+
+/// Those of the apps that are meant.
+///
+/// # Errors
+/// When a name or a pattern takes none, with the names that are near.
+pub(crate) fn chosen<K: ResourceExt>(
+    apps: Vec<K>,
     selectors: &[Selector],
     namespace: Option<&str>,
-) -> Result<Vec<NodeApp>, String> {
+) -> Result<Vec<K>, String> {
     let names: Vec<String> = apps.iter().map(ResourceExt::name_any).collect();
     for selector in selectors {
         if !names.iter().any(|name| selector.takes(name)) {
@@ -158,5 +201,17 @@ mod tests {
         assert!(error.contains("there are shop, shop-admin, worker"), "{error}");
         assert!(names(&["0"]).expect_err("a number").contains("by their name"));
         assert!(names(&["/(/"]).expect_err("a broken pattern").contains('('));
+    }
+
+    #[test]
+    fn a_field_of_a_newer_version_costs_nothing_but_itself() {
+        let object = serde_json::json!({
+            "apiVersion": "nodeapp.dev/v1alpha1", "kind": "NodeApp", "metadata": {"name": "shop"},
+            "spec": {"image": "shop:1", "instances": 3, "logType": "parquet", "orbit": {"moons": 2}},
+            "status": {"restarts": 4, "desiredReplicas": "three"},
+        });
+        let app = understood(serde_json::from_value(object).expect("an object"));
+        assert_eq!((app.spec.image.as_str(), app.spec.instances, app.spec.log_type), ("shop:1", 3, None));
+        assert_eq!(app.status.map(|status| status.restarts), Some(4));
     }
 }

@@ -22,7 +22,7 @@ pub use load::Load;
 pub use namespace::Namespace;
 pub use nodeapp_load::{LoadPlan, Report as LoadReport};
 pub use story::{story, story_alone};
-pub use tools::Tools;
+pub use tools::{Ran, Tools};
 
 /// Namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "nodeapp-system";

@@ -7,6 +7,17 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
+/// How a program has ended, and what it said.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// Exit code; none if a signal has ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
 /// Runs kubectl and helm against one cluster.
 #[derive(Clone)]
 pub struct Tools {
@@ -50,9 +61,7 @@ impl Tools {
     /// # Errors
     /// The environment names no plugin.
     pub fn plugin(&self, args: &[&str]) -> Result<Command> {
-        let plugin = std::env::var_os("NODEAPP_PLUGIN")
-            .context("NODEAPP_PLUGIN is not set; it is the path of the program kubectl-nodeapp")?;
-        let mut command = Command::new(plugin);
+        let mut command = Command::new(plugin_path()?);
         command.args(args).env("KUBECONFIG", &self.inner.kubeconfig).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
@@ -64,8 +73,7 @@ impl Tools {
     /// # Errors
     /// The environment names no plugin, or the last command of the line fails; then with its standard error.
     pub async fn shell(&self, folder: &Path, line: &str) -> Result<String> {
-        let plugin = std::env::var_os("NODEAPP_PLUGIN")
-            .context("NODEAPP_PLUGIN is not set; it is the path of the program kubectl-nodeapp")?;
+        let plugin = plugin_path()?;
         let own = [self.inner.bin.as_deref(), Path::new(&plugin).parent()];
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = own.into_iter().flatten().map(Path::to_owned).chain(std::env::split_paths(&path));
@@ -76,6 +84,18 @@ impl Tools {
         let (said, out) = (text(&output.stderr), text(&output.stdout));
         ensure!(output.status.success(), "{line} ended with {}: {said}{out}", output.status);
         Ok(said + &out)
+    }
+
+    /// How `kubectl-nodeapp ARGS` ends, whichever way, with standard output and error no terminals.
+    ///
+    /// # Errors
+    /// The environment names no plugin, or it cannot be started.
+    pub async fn run_plugin(&self, args: &[&str]) -> Result<Ran> {
+        let plugin = plugin_path()?;
+        let output = self.output(Command::new(&plugin).args(args)).await;
+        let output = output.with_context(|| format!("cannot start {}", plugin.display()))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
     }
 
     async fn output(&self, command: &mut Command) -> std::io::Result<std::process::Output> {
@@ -104,4 +124,10 @@ impl Tools {
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
+}
+
+/// Path of the plugin under test.
+fn plugin_path() -> Result<PathBuf> {
+    let path = std::env::var_os("NODEAPP_PLUGIN").map(PathBuf::from);
+    path.context("NODEAPP_PLUGIN is not set; it is the path of the program kubectl-nodeapp")
 }

@@ -94,7 +94,8 @@ fn is_running(pod: &AppPod) -> bool {
 
 fn restarts(pod: &AppPod, told: Option<&Told>) -> i64 {
     let of_container = app_container(pod).map_or(0, |container| i64::from(container.restart_count));
-    of_container + told.map_or(0, |told| i64::try_from(told.restarts).unwrap_or(i64::MAX / 2))
+    let all = of_container + told.map_or(0, |told| i64::try_from(told.restarts).unwrap_or(i64::MAX / 2));
+    (all - pod.restarts_before()).max(0)
 }
 
 fn exits(pod: &AppPod, told: Option<&Told>) -> Vec<LastExit> {
@@ -180,6 +181,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::controller::names::RESTARTS_BEFORE_ANNOTATION;
 
     fn pod(name: &str, container: &Value) -> Arc<AppPod> {
         let mut container = container.clone();
@@ -226,6 +228,18 @@ mod tests {
         let instances =
             [(pod("a", &json!({"restartCount": 2})), told(3, None)), (pod("b", &json!({})), told(4, None))];
         assert_eq!(learned(NodeAppStatus::default(), &instances).restarts, 9);
+    }
+
+    #[test]
+    fn restarts_before_a_reset_are_not_counted_any_more() {
+        let reset = |count: &str| {
+            let mut pod = (*pod("a", &json!({"restartCount": 2}))).clone();
+            let annotation = (RESTARTS_BEFORE_ANNOTATION.to_owned(), count.to_owned());
+            pod.metadata.annotations = Some([annotation].into());
+            learned(NodeAppStatus::default(), &[(Arc::new(pod), told(5, None))]).restarts
+        };
+        assert_eq!((reset("7"), reset("4")), (0, 3));
+        assert_eq!((reset("9"), reset("-9"), reset("many")), (0, 7, 7), "whatever someone writes there");
     }
 
     #[test]

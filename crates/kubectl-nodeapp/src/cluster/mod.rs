@@ -5,6 +5,7 @@ mod told;
 use std::future::Future;
 use std::path::PathBuf;
 
+use kube::api::{ApiResource, DynamicObject};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
 use nodeapp_operator::crd::NodeApp;
@@ -46,6 +47,11 @@ pub(crate) struct Cluster {
 }
 
 impl Scope {
+    /// That of a line with no flag but, perhaps, its namespace.
+    pub(crate) fn in_namespace(namespace: Option<String>) -> Self {
+        Self { namespace, ..Self::default() }
+    }
+
     /// # Errors
     /// When there is no kubeconfig, or it lacks the context, the user or the cluster.
     pub(crate) async fn connect(&self) -> Result<Cluster, String> {
@@ -83,6 +89,21 @@ impl Scope {
 }
 
 impl Cluster {
+    /// `NodeApps` of the namespace, or of all of them with -A, with whatever fields they have.
+    pub(crate) fn nodeapps(&self) -> Api<DynamicObject> {
+        let kind = ApiResource::erase::<NodeApp>(&());
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind),
+            None => Api::all_with(self.client.clone(), &kind),
+        }
+    }
+
+    /// `NodeApps` in the namespace of this one.
+    pub(crate) fn nodeapps_beside(&self, app: &NodeApp) -> Api<DynamicObject> {
+        let namespace = app.metadata.namespace.as_deref().unwrap_or("default");
+        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<NodeApp>(&()))
+    }
+
     /// Objects of the namespace, or of all of them with -A.
     pub(crate) fn scoped<K>(&self) -> Api<K>
     where

@@ -1,0 +1,44 @@
+//! `stop`: no instance, and everything else stays.
+
+use serde_json::json;
+
+use crate::Outcome;
+use crate::change::Step;
+use crate::cluster::{Scope, wait_for};
+use crate::select::Selector;
+use crate::waiting::{Goal, Waiting};
+
+/// Stop apps: their instances drain and end, everything else stays.
+///
+/// Sets `stopped: true`. Waits until no instance is left. A schedule does not start them again; `start` does.
+///
+/// Exit code: 0 if all are stopped; 1 if one is not, told with the reason.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  kubectl nodeapp stop shop\n  kubectl nodeapp stop '/^shop/' worker\n  kubectl nodeapp stop all -n web"
+)]
+pub(crate) struct Args {
+    /// Names, `all` or /regex/.
+    #[arg(value_name = "NAME", required = true)]
+    selectors: Vec<Selector>,
+    #[command(flatten)]
+    waiting: Waiting,
+    #[command(flatten)]
+    scope: Scope,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    wait_for(async {
+        let cluster = args.scope.connect().await?;
+        let apps = cluster.apps(&args.selectors).await?;
+        let stop = async |app: &nodeapp_operator::crd::NodeApp| {
+            if app.spec.stopped == Some(true) && cluster.instances(app).await?.is_empty() {
+                return Ok(Step::Said("is stopped already".to_owned()));
+            }
+            let patched = cluster.patch(app, &json!({"spec": {"stopped": true}})).await?;
+            let goal = Goal::Stopped(patched.metadata.generation.unwrap_or(0));
+            Ok(Step::Asked { goal, done: "stopped".to_owned() })
+        };
+        cluster.carry_out(&apps, Some(&args.waiting), stop).await
+    })
+}
