@@ -271,6 +271,7 @@ fn redis() -> Vec<Row> {
         within("redis.credentials.passwordKey", login(), json!("a"), json!("b")),
         within("redis.credentials.usernameKey", login(), json!("a"), json!("b")),
         within("redis.tls.serverName", external(json!({"tls": {}})), json!("a"), json!("b")),
+        within("redis.tls.clientSecretName", external(json!({"tls": {}})), json!("a"), json!("b")),
         within("redis.tls.ca.secretKeyRef.name", secret(), json!("a"), json!("b")),
         within("redis.tls.ca.secretKeyRef.key", secret(), json!("a"), json!("b")),
         within("redis.tls.ca.configMapKeyRef.name", config(), json!("a"), json!("b")),
@@ -502,5 +503,6 @@ fn defaults_in_the_schema_are_the_defaults_of_the_code() {
     let mut expected: BTreeMap<String, Value> =
         status.into_iter().map(|path| (path.to_owned(), json!(0))).collect();
     expected.insert(".spec.instances".to_owned(), json!(crd::defaults::instances()));
+    expected.insert(".status".to_owned(), json!({"observedGeneration": crd::NEVER_OBSERVED}));
     assert_eq!(found, expected);
 }

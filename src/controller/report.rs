@@ -18,13 +18,14 @@ use super::observe;
 use super::outcome::{Done, Outcome};
 use super::ssa::{self, Part};
 use super::status::{self, Findings};
-use crate::crd::{ConditionType, NodeApp, NodeAppStatus, Reason};
+use crate::crd::{ConditionType, NEVER_OBSERVED, NodeApp, NodeAppStatus, Reason};
 
 /// The status as it was written last, though the watch may not have brought it yet.
 pub(super) fn last(context: &Context, app: &NodeApp, key: &AppKey) -> NodeAppStatus {
     let version = app.resource_version();
     let remembered = context.memory.last_report(key, version.as_deref());
-    remembered.or_else(|| app.status.clone()).unwrap_or_default()
+    let written = || app.status.clone().filter(|status| status.observed_generation != Some(NEVER_OBSERVED));
+    remembered.or_else(written).unwrap_or_default()
 }
 
 /// Reports findings; returns what the reconcile came to.

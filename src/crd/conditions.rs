@@ -13,11 +13,15 @@ pub enum ConditionType {
     Degraded,
     /// The spec can be carried out.
     Valid,
+    /// It stays as it is until somebody changes something. There only while that is so, for tools
+    /// that know no other condition of this API (kstatus, which Flux waits by).
+    Stalled,
 }
 
 impl ConditionType {
     /// All of them, in the order in which they are written.
-    pub const ALL: [Self; 5] = [Self::Ready, Self::Available, Self::Progressing, Self::Degraded, Self::Valid];
+    pub const ALL: [Self; 6] =
+        [Self::Ready, Self::Available, Self::Progressing, Self::Degraded, Self::Valid, Self::Stalled];
 
     /// The name in `status.conditions[].type`.
     pub const fn name(self) -> &'static str {
@@ -27,6 +31,7 @@ impl ConditionType {
             Self::Progressing => "Progressing",
             Self::Degraded => "Degraded",
             Self::Valid => "Valid",
+            Self::Stalled => "Stalled",
         }
     }
 }
@@ -107,6 +112,17 @@ impl Reason {
     pub const fn is_before_rollout(self) -> bool {
         matches!(self, Self::BeforeRollout | Self::BeforeRolloutFailed | Self::RolloutPaused)
     }
+
+    /// Those for which an app is not ready until a person does something.
+    pub const STALLED: [Self; 7] = [
+        Self::InvalidSpec,
+        Self::NameTaken,
+        Self::TemplateRefused,
+        Self::ApplyRefused,
+        Self::RolloutStuck,
+        Self::RolledBack,
+        Self::BeforeRolloutFailed,
+    ];
 
     /// The word in `status.conditions[].reason`.
     pub const fn name(self) -> &'static str {

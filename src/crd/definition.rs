@@ -4,12 +4,16 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use super::NodeApp;
+use super::{NEVER_OBSERVED, NodeApp};
 
 /// The definition of the API as it is installed.
 pub fn definition() -> CustomResourceDefinition {
     let mut crd = serde_json::to_value(NodeApp::crd()).expect("a definition is JSON");
     polish(&mut crd);
+    for version in crd["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        let status = &mut version["schema"]["openAPIV3Schema"]["properties"]["status"];
+        status["default"] = json!({"observedGeneration": NEVER_OBSERVED});
+    }
     serde_json::from_value(crd).expect("a polished definition is still one")
 }
 

@@ -26,4 +26,4 @@ pub mod stop;
 pub use conditions::{ConditionType, Reason};
 pub use definition::definition;
 pub use spec::{NodeApp, NodeAppSpec};
-pub use status::{Condition, CronRestartStatus, NodeAppStatus, RollbackByHand};
+pub use status::{Condition, CronRestartStatus, NEVER_OBSERVED, NodeAppStatus, RollbackByHand};

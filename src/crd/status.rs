@@ -6,16 +6,20 @@ use serde::{Deserialize, Serialize};
 use super::instance::FillStatus;
 use super::redis::RedisStatus;
 
+/// The generation that was looked at of an app that nobody has looked at. Without one, tools that wait
+/// by kstatus would take a new app for finished before the operator has seen it.
+pub const NEVER_OBSERVED: i64 = -1;
+
 /// The observed state of an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeAppStatus {
-    /// The metadata.generation that this status is about.
+    /// The metadata.generation that this status is about; -1 until the operator has looked at the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// State of the app: Ready (everything asked for is there), Available (at least one instance
     /// serves), Progressing (a change is under way), Degraded (something is wrong), Valid (the spec
-    /// can be carried out).
+    /// can be carried out); and Stalled while it is not ready and waits for a person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),

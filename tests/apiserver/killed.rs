@@ -17,7 +17,7 @@ const MANY: usize = 20;
 
 /// Brings an app into a state, then lets operators die before each of the writes that
 /// `change` takes; each time another one has to come to the same end.
-async fn killed_before_every_write(
+pub(crate) async fn killed_before_every_write(
     namespace: &Namespace,
     prepare: impl AsyncFn(&str) -> Result<()>,
     change: impl AsyncFn(&str) -> Result<()>,
@@ -160,7 +160,7 @@ fn an_autoscaled_app_comes_back_to_its_number_though_the_operator_died_while_it_
 }
 
 /// The arguments of an app in the template of its Deployment.
-async fn args(namespace: &Namespace, name: &str) -> Result<String> {
+pub(crate) async fn args(namespace: &Namespace, name: &str) -> Result<String> {
     let deployment = namespace.get("Deployment", name).await?;
     let annotations = &deployment["spec"]["template"]["metadata"]["annotations"];
     let config = annotations["nodeapp.dev/runner-config"].as_str().context("no config")?;

@@ -93,6 +93,12 @@ pub(crate) fn local_volumes() -> Result<PathBuf> {
     from_source("local-volumes", "1", (module, &files), ".", "-s -w", "about a minute the first time")
 }
 
+/// What tools that wait by kstatus, such as Flux, make of an object.
+pub(crate) fn kstatus() -> Result<PathBuf> {
+    let files = ["main.go", "go.mod", "go.sum"];
+    from_source("kstatus", "1", ("hack/kstatus", &files), ".", "-s -w", "about a minute the first time")
+}
+
 /// The kind program, for machines with Docker.
 pub(crate) fn kind() -> Result<PathBuf> {
     from_module("kind", "sigs.k8s.io/kind", KIND, "-s -w", "a few seconds")

@@ -168,6 +168,11 @@ fn apiserver(args: &Args, targets: &Targets) -> Result<Counts> {
         }
         environment(&mut command, args, "NODEAPP_APISERVER_KUBECONFIG", cluster)?;
         command.env("NODEAPP_PLUGIN", &plugin);
+        let kstatus = cache::kstatus()?;
+        if args.keep {
+            sh::say(&format!("  export NODEAPP_KSTATUS={}", kstatus.display()));
+        }
+        command.env("NODEAPP_KSTATUS", kstatus);
         run_tests("apiserver tests", &mut command, args, &[])
     })
 }

@@ -55,6 +55,26 @@ pub(super) fn condition(
     }
 }
 
+/// Says by kstatus' condition where waiting is of no use: what the reason of `Ready` says to whoever
+/// knows it. Absent otherwise, as kstatus wants it.
+pub(super) fn tell_stalled(status: &mut NodeAppStatus, previous: &NodeAppStatus, now: Timestamp) {
+    status.conditions.retain(|condition| condition.type_ != ConditionType::Stalled.name());
+    let Some(ready) = find(status, ConditionType::Ready).filter(|ready| ready.status == "False") else {
+        return;
+    };
+    if !Reason::STALLED.iter().any(|reason| reason.name() == ready.reason) {
+        return;
+    }
+    let since = find(previous, ConditionType::Stalled).map(|known| known.last_transition_time.clone());
+    let stalled = Condition {
+        type_: ConditionType::Stalled.name().to_owned(),
+        status: "True".to_owned(),
+        last_transition_time: since.unwrap_or_else(|| seconds(now)),
+        ..ready.clone()
+    };
+    status.conditions.push(stalled);
+}
+
 /// How what runs stands, whatever the spec asks for now.
 pub(super) struct Standing {
     /// There is something that runs it.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::conditions::{Standing, Verdict, condition, find};
+use super::conditions::{Standing, Verdict, condition, find, tell_stalled};
 use super::rollout::Situation;
 use super::{Live, counted, job};
 use crate::controller::names::PAUSED_ANNOTATION;
@@ -47,6 +47,7 @@ pub(super) fn status(previous: &NodeAppStatus, live: Live<'_>, now: Timestamp) -
             None => status.conditions.push(said),
         }
     }
+    tell_stalled(&mut status, previous, now);
     status
 }
 

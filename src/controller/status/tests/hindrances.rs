@@ -215,3 +215,28 @@ fn argo_cd_is_told_the_truth_at_every_stage() {
     assert_eq!(status, "Degraded");
     assert!(message.contains("What runs is left as it is"), "{message}");
 }
+
+#[test]
+fn tools_that_know_kstatus_are_told_when_waiting_is_of_no_use_and_only_then() {
+    let stalled = |status: &NodeAppStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == "Stalled");
+        found.map(|condition| (condition.reason.clone(), condition.last_transition_time.clone()))
+    };
+    let rolling = fresh(&Pods(2, 3, 1, 2), &[ROLLING]);
+    assert_eq!(stalled(&rolling), None);
+    let stuck = carried_out(deployment(&Pods(2, 3, 1, 2), &[STUCK]), &rolling, 10);
+    let since_10 = Some(("RolloutStuck".to_owned(), "1970-01-01T00:00:10Z".to_owned()));
+    assert_eq!(stalled(&stuck), since_10);
+    let later = carried_out(deployment(&Pods(2, 3, 1, 2), &[STUCK]), &stuck, 99);
+    assert_eq!(later, stuck, "it stays so, without a write");
+    let still = deployment(&Pods(2, 3, 1, 2), &[STUCK]);
+    let paused = compute(&app(7), &stuck, Findings::Paused(live(&still)), at(100));
+    assert_eq!(stalled(&paused), since_10, "a pause changes nothing of it");
+    let healed = carried_out(deployment(&Pods(2, 2, 2, 2), &[ROLLED]), &later, 100);
+    assert_eq!(stalled(&healed), None);
+    let lost = carried_out(deployment(&Pods(2, 2, 2, 1), &[ROLLED]), &healed, 110);
+    assert_eq!(stalled(&lost), None, "Kubernetes brings it back");
+    let healed_in_pause = deployment(&Pods(2, 2, 2, 2), &[ROLLED]);
+    let paused = compute(&app(7), &stuck, Findings::Paused(live(&healed_in_pause)), at(110));
+    assert_eq!(stalled(&paused), None);
+}
