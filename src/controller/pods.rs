@@ -33,6 +33,24 @@ pub struct AppPodSpec {
     pub node_name: Option<String>,
     /// What keeps it from being given to one.
     pub scheduling_gates: Vec<PodSchedulingGate>,
+    /// Its volumes that are claims; of one that has a node, none.
+    pub volumes: Vec<AppPodVolume>,
+}
+
+/// A volume, as far as it is read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AppPodVolume {
+    /// The claim that it is, if it is one.
+    pub persistent_volume_claim: Option<AppPodClaim>,
+}
+
+/// A claim of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AppPodClaim {
+    /// Its name.
+    pub claim_name: String,
 }
 
 /// The part of a pod's status that is read.
@@ -114,6 +132,10 @@ pub fn slim_pod(pod: &mut AppPod) {
         }),
         ..ObjectMeta::default()
     };
+    // Claims matter as long as it waits for them.
+    let waits = pod.is_waiting();
+    pod.spec.volumes.retain(|volume| waits && volume.persistent_volume_claim.is_some());
+    pod.spec.volumes.shrink_to_fit();
     pod.status.conditions.retain(|condition| CONDITIONS.contains(&condition.type_.as_str()));
     for condition in &mut pod.status.conditions {
         condition.message.take_if(|_| condition.reason.as_deref() != Some(UNSCHEDULABLE));
@@ -161,6 +183,20 @@ impl AppPod {
             condition.type_ == "PodScheduled" && condition.reason.as_deref() == Some("Unschedulable")
         };
         self.is_waiting() && self.status.conditions.iter().any(unschedulable)
+    }
+
+    /// The claims that a scheduler which has not said no may be waiting for: they are to be bound before
+    /// the pod has its node.
+    pub fn awaited_claims(&self) -> Vec<&str> {
+        let scheduled = self.status.conditions.iter().any(|condition| {
+            condition.type_ == "PodScheduled"
+                && (condition.status == "True" || condition.reason.as_deref() == Some(UNSCHEDULABLE))
+        });
+        if scheduled || !self.is_waiting() || !self.spec.scheduling_gates.is_empty() {
+            return Vec::new();
+        }
+        let claims = self.spec.volumes.iter().filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        claims.map(|claim| claim.claim_name.as_str()).collect()
     }
 
     /// Whether it gets requests.
@@ -251,6 +287,7 @@ mod tests {
             "spec": {
                 "containers": [{"name": "app", "image": "a:1"}], "nodeName": "n1",
                 "schedulingGates": [{"name": "g"}],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "claim-of-it"}}],
             },
             "status": {
                 "phase": "Running", "podIP": "10.0.0.1",
@@ -270,7 +307,9 @@ mod tests {
         assert_eq!(pod.status.container_statuses[0].restart_count, 3);
         assert_eq!(pod.status.conditions.len(), 1);
         let text = serde_json::to_string(&pod).unwrap();
-        for gone in ["team", "nodeapp.dev/config", "kubelet", "resourceVersion", "lastTransitionTime"] {
+        for gone in
+            ["team", "nodeapp.dev/config", "kubelet", "resourceVersion", "lastTransitionTime", "claim-of-it"]
+        {
             assert!(!text.contains(gone), "{gone}: {text}");
         }
     }

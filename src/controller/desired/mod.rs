@@ -33,6 +33,7 @@ pub use fill::{Filling, changes_at};
 pub(super) use job::revision_of;
 pub use redis::{RedisChildren, SharedChildren};
 pub use revision::{HISTORY_LIMIT, History, obsolete};
+pub use waiting::Waiting;
 
 use super::error::Class;
 use super::fights::Contested;
@@ -109,7 +110,7 @@ pub struct Children<Stage> {
     /// A Redis that all instances share.
     pub redis: RedisChildren,
     /// Why pods wait for a node, if any do.
-    pub waiting: Option<String>,
+    pub waiting: Waiting,
     /// The template that the spec asks for, if it is new and the API server is to be asked about it
     /// first.
     pub untried: Option<PodTemplateSpec>,
@@ -161,7 +162,7 @@ impl<Stage> Children<Stage> {
             held_up: None,
             unnumbered: None,
             redis: RedisChildren::default(),
-            waiting: None,
+            waiting: Waiting::default(),
             untried: None,
             contested: None,
             volume_refused: None,
@@ -252,7 +253,7 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     let (autoscaler, rivals) = (autoscaler::build(app), observed.rivals.clone());
     let held_up = pods::held_up(&observed.pods, |container| children.image_of(container));
     let unnumbered = observed.unnumbered.clone();
-    let waiting = waiting::why(&observed.pods);
+    let waiting = waiting::look(&observed.pods, observed.now);
     let all = Children { job, obsolete_jobs, filling, autoscaler, rivals, ..children };
     Children { held_up, unnumbered, redis, waiting, untried, ..all }
 }

@@ -135,6 +135,7 @@ pub fn compute(
         status.redis = redis.status;
         applied(app, previous, children, &situation, &mut status);
     }
+    conditions::tell_stalled(&mut status, previous, now);
     status
 }
 
@@ -291,14 +292,16 @@ pub fn good_for(
     // Past them, only an event changes anything.
     let until = |time: Timestamp| Duration::try_from(time.duration_since(now)).ok();
     let waits = [scaled, restart, filled].into_iter().flatten().filter_map(until);
-    let (again, unscaled, contested) = match findings {
-        Findings::Applied(children) => {
-            let contested = children.contested.as_ref().map(|contested| contested.again);
-            (children.course.again(), autoscaler::due(children), contested)
-        }
-        _ => (None, None, None),
+    let (again, unscaled, contested, bound) = match findings {
+        Findings::Applied(children) => (
+            children.course.again(),
+            autoscaler::due(children),
+            children.contested.as_ref().map(|contested| contested.again),
+            children.waiting.look_again,
+        ),
+        _ => (None, None, None, None),
     };
-    let waits = waits.chain(unscaled.and_then(until)).chain(contested);
+    let waits = waits.chain(unscaled.and_then(until)).chain(bound.and_then(until)).chain(contested);
     waits.filter(|wait| !wait.is_zero()).chain(again).chain(redis::look_again(app, status, findings)).min()
 }
 

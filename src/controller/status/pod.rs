@@ -11,7 +11,7 @@ use crate::crd::{NodeApp, NodeAppSpec};
 /// Says why pods wait, where pods are waited for.
 pub(super) fn tell_of_waiting(findings: Findings<'_>, situation: &mut Situation) {
     let Findings::Applied(children) = findings else { return };
-    let Some(waiting) = &children.waiting else { return };
+    let Some(waiting) = &children.waiting.why else { return };
     if !matches!(situation.rollout, Rollout::Settled | Rollout::Refused) {
         situation.message = format!("{}. {waiting}", situation.message);
     }
