@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use kube::core::Status;
 
 use super::cache::AppKey;
 use super::error::Class;
@@ -17,6 +19,10 @@ pub fn delay(class: Class, failures: u32, spread: f64) -> Duration {
         first.saturating_mul(1u32.checked_shl(failures.saturating_sub(1).min(20)).unwrap_or(u32::MAX));
     doubled.min(longest).mul_f64(0.8 + 0.4 * spread.clamp(0.0, 1.0))
 }
+
+/// How long a refusal stands for what was refused: whatever else wakes the app asks nothing. Rules of
+/// admission may change, so it is asked again some time.
+const REFUSAL_STANDS: Duration = Duration::from_mins(5);
 
 /// Memory of all apps.
 #[derive(Debug, Default)]
@@ -32,6 +38,16 @@ struct AppMemory {
     reported: Option<Reported>,
     /// Numbers given to pods, by UID, until the watch brings them back.
     numbers: HashMap<String, u32>,
+    refusal: Option<Refusal>,
+}
+
+/// What the API server said of a template that was only tried.
+#[derive(Debug)]
+struct Refusal {
+    /// Hash of what it was asked about.
+    question: u64,
+    said_at: Instant,
+    status: Box<Status>,
 }
 
 #[derive(Debug)]
@@ -139,6 +155,20 @@ impl Memory {
         memory.numbers.clone()
     }
 
+    /// Remembers what was refused of an app.
+    pub fn refused(&self, app: &AppKey, question: u64, status: Box<Status>, now: Instant) {
+        let refusal = Refusal { question, said_at: now, status };
+        self.lock().entry(app.clone()).or_default().refusal = Some(refusal);
+    }
+
+    /// The answer to this very question, if it was a refusal not long ago.
+    pub fn refusal(&self, app: &AppKey, question: u64, now: Instant) -> Option<Box<Status>> {
+        let apps = self.lock();
+        let refusal = apps.get(app)?.refusal.as_ref()?;
+        let stands = now.saturating_duration_since(refusal.said_at) < REFUSAL_STANDS;
+        (stands && refusal.question == question).then(|| refusal.status.clone())
+    }
+
     /// Forgets an app.
     pub fn forget(&self, app: &AppKey) {
         self.lock().remove(app);
@@ -191,6 +221,20 @@ mod tests {
         report("new-7");
         assert_eq!(memory.last_report(&key(), Some("7")), Some(status.clone()));
         assert_eq!(memory.last_report(&key(), Some("8")), None, "no order is known");
+    }
+
+    #[test]
+    fn a_refusal_stands_for_what_was_refused_and_not_for_ever() {
+        let (memory, now) = (Memory::default(), Instant::now());
+        let later = |minutes| now + Duration::from_mins(minutes);
+        assert_eq!(memory.refusal(&key(), 7, now), None);
+        let status = Status::failure("no such host name", "Invalid").with_code(422).boxed();
+        memory.refused(&key(), 7, status.clone(), now);
+        assert_eq!(memory.refusal(&key(), 7, later(4)), Some(status));
+        assert_eq!(memory.refusal(&key(), 8, later(4)), None, "that is another template");
+        assert_eq!(memory.refusal(&key(), 7, later(6)), None, "rules may have changed");
+        memory.forget(&key());
+        assert_eq!(memory.refusal(&key(), 7, now), None);
     }
 
     #[test]

@@ -286,7 +286,7 @@ async fn carry_out(
             return Ok(CarriedOut::Taken(Box::new(observed)));
         }
         let mut writer = Writer::new(&context.client, &valid.namespace, brake);
-        Box::pin(writer.try_out(&children)).await?;
+        Box::pin(writer.try_out(&children, owner.key, &context.memory)).await?;
         let revision = children.revision.name_any();
         let job = children.job.as_ref().map(ResourceExt::name_any);
         let redis = children.redis.wanted().map(|redis| redis.stateful_set.name_any());
