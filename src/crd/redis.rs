@@ -28,8 +28,8 @@ use super::notation::Quantity;
     "redis.image, resources, maxMemory and maxMemoryPolicy are about a Redis that the operator runs; with redis.mode External, leave them out",
 ))]
 #[x_kube(validation = (
-    "!has(self.access) || self.access != 'Env' || !has(self.tls) || !has(self.tls.serverName)",
-    "redis.tls.serverName is used by the forwarder alone; take redis.access: Env out, or leave serverName out",
+    "!has(self.access) || self.access != 'Env' || !has(self.tls) || !(has(self.tls.serverName) || has(self.tls.clientSecretName))",
+    "redis.tls.serverName and clientSecretName are used by the forwarder alone; take redis.access: Env out, or leave them out",
 ))]
 pub struct Redis {
     /// `Sidecar`: one in each pod, a cache that no other instance sees and that is gone with the
@@ -256,6 +256,16 @@ pub struct RedisTls {
         "serverName is the name in the certificate, such as redis.example.com",
     ))]
     pub server_name: Option<String>,
+    /// Name of a Secret with the certificate that the app shows, for a Redis that wants one of its
+    /// clients: keys `tls.crt`, with the chain, and `tls.key`, as in a Secret of the type
+    /// `kubernetes.io/tls`. Read anew for each connection. Not with access Env. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = (
+        r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        "clientSecretName has small letters, digits, '-' and '.', and starts and ends with a letter or digit, also beside a '.', such as shop-redis-client",
+    ))]
+    pub client_secret_name: Option<String>,
 }
 
 /// Where certificates are; exactly one source.

@@ -8,6 +8,7 @@ use kube::api::{Patch, PatchParams};
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
+use crate::killed::at_rest;
 use crate::support::{
     Operator, SOON, Tap, app, condition, create, install, reported, settled, told, versions,
 };
@@ -324,6 +325,52 @@ fn a_revision_that_used_a_redis_which_is_gone_is_told_where_it_is_asked_for() {
             .eventually("nothing is wrong", SOON, async || {
                 let app = namespace.get("NodeApp", "shop").await?;
                 ensure!(condition(&app, "Degraded")["status"] == "False", "{}", app["status"]);
+                Ok(())
+            })
+            .await
+    });
+}
+
+#[test]
+fn the_pod_of_a_shared_redis_has_the_place_of_the_apps_and_costs_no_write_at_rest() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start(&namespace, &tap).await?;
+        let mut shop = sharing(&json!({}));
+        shop["spec"]["pod"] = json!({
+            "tolerations": [{"key": "team", "value": ""}, {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0}],
+            "nodeSelector": {"disk": "fast"},
+            "priorityClassName": "system-cluster-critical",
+            "imagePullSecrets": [{"name": "registry"}],
+        });
+        namespace.apply(&shop).await?;
+        settled(&namespace, "shop").await?;
+        let name = format!("{REDIS}-0");
+        let pod = async || namespace.get("Pod", &name).await;
+        let pod = namespace.eventually("the pod of Redis", SOON, pod).await?;
+        let spec = &pod["spec"];
+        ensure!(spec["nodeSelector"] == json!({"disk": "fast"}), "{spec}");
+        ensure!(spec["priorityClassName"] == "system-cluster-critical", "{spec}");
+        ensure!(spec["imagePullSecrets"] == json!([{"name": "registry"}]), "{spec}");
+        let tolerated = |key: &str| {
+            spec["tolerations"].as_array().is_some_and(|all| all.iter().any(|it| it["key"] == key))
+        };
+        ensure!(tolerated("team"), "{spec}");
+        answers(&namespace).await?;
+        at_rest(&namespace, &tap).await?;
+        let writes = tap.writes();
+        let still = async || {
+            ensure!(tap.writes() == writes, "{:?}", tap.bodies());
+            Ok(())
+        };
+        namespace.throughout("nothing is written", Duration::from_secs(3), still).await?;
+        // Another place is another pod.
+        shop["spec"]["pod"]["nodeSelector"] = json!({"disk": "slow"});
+        namespace.apply(&shop).await?;
+        namespace
+            .eventually("the StatefulSet follows", SOON, async || {
+                let spec = namespace.get("StatefulSet", REDIS).await?["spec"]["template"]["spec"].clone();
+                ensure!(spec["nodeSelector"] == json!({"disk": "slow"}), "{spec}");
                 Ok(())
             })
             .await

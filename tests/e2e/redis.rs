@@ -254,15 +254,16 @@ fn an_app_whose_redis_is_away_runs_on_and_the_status_tells_what_is_wrong() {
 }
 
 /// An authority and a certificate for this host, in PEM: authority, certificate, key.
-fn certificates(host: &str) -> Result<[String; 3]> {
+fn certificates(host: &str) -> Result<[String; 5]> {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-    let (authority_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
+    let (authority_key, key, client_key) = (KeyPair::generate()?, KeyPair::generate()?, KeyPair::generate()?);
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let signed = authority.self_signed(&authority_key)?;
     let issuer = Issuer::new(authority, authority_key);
     let certificate = CertificateParams::new(vec![host.to_owned()])?.signed_by(&key, &issuer)?;
-    Ok([signed.pem(), certificate.pem(), key.serialize_pem()])
+    let client = CertificateParams::new(vec!["shop".to_owned()])?.signed_by(&client_key, &issuer)?;
+    Ok([signed.pem(), certificate.pem(), key.serialize_pem(), client.pem(), client_key.serialize_pem()])
 }
 
 /// Its pod.
@@ -277,8 +278,10 @@ fn their_pod(image: &str) -> Value {
         "/theirs/tls.crt",
         "--tls-key-file",
         "/theirs/tls.key",
+        "--tls-ca-cert-file",
+        "/theirs/ca.crt",
         "--tls-auth-clients",
-        "no",
+        "yes",
         "--aclfile",
         "/theirs/users.acl",
         "--save",
@@ -305,14 +308,15 @@ fn their_pod(image: &str) -> Value {
     })
 }
 
-/// A Redis that speaks TLS and wants a user and a password, as somebody else would run it.
+/// A Redis that speaks TLS and wants a certificate, a user and a password, as somebody else would run it.
 async fn somebody_elses_redis(namespace: &Namespace) -> Result<()> {
-    let [authority, certificate, key] = certificates("redis.example")?;
+    let [authority, certificate, key, client, client_key] = certificates("redis.example")?;
     let password = "p@ss/word:#1";
     let acl = format!("user default off\nuser shop on >{password} ~* &* +@all\n");
     let apply = async |object: Value| namespace.apply(&object).await;
     apply(json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "redis-ca"}, "data": {"ca.crt": authority},
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "redis-ca"},
+        "data": {"ca.crt": &authority},
     }))
     .await?;
     apply(json!({
@@ -321,8 +325,13 @@ async fn somebody_elses_redis(namespace: &Namespace) -> Result<()> {
     }))
     .await?;
     apply(json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "client"}, "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": client, "tls.key": client_key},
+    }))
+    .await?;
+    apply(json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"},
-        "stringData": {"tls.crt": certificate, "tls.key": key, "users.acl": acl},
+        "stringData": {"tls.crt": certificate, "tls.key": key, "ca.crt": authority, "users.acl": acl},
     }))
     .await?;
     apply(their_pod(&namespace.cluster().image("redis")?)).await?;
@@ -336,13 +345,16 @@ async fn somebody_elses_redis(namespace: &Namespace) -> Result<()> {
 }
 
 #[test]
-fn a_redis_elsewhere_is_reached_on_localhost_by_tls_with_user_and_password() {
+fn a_redis_elsewhere_is_reached_on_localhost_by_tls_with_certificate_user_and_password() {
     e2e(|namespace| async move {
         somebody_elses_redis(&namespace).await?;
         let redis = json!({
             "mode": "External", "address": "theirs:6380",
             "credentials": {"secretName": "login", "usernameKey": "user"},
-            "tls": {"ca": {"configMapKeyRef": {"name": "redis-ca", "key": "ca.crt"}}, "serverName": "redis.example"},
+            "tls": {
+                "ca": {"configMapKeyRef": {"name": "redis-ca", "key": "ca.crt"}},
+                "serverName": "redis.example", "clientSecretName": "client",
+            },
         });
         let shop = app(&namespace, "shop.js", &redis)?.with(&json!({"instances": 2}));
         shop.apply(&namespace).await?;

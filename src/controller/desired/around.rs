@@ -65,7 +65,8 @@ fn spread(app: &ValidatedApp) -> Option<Vec<core::TopologySpreadConstraint>> {
     app.job().is_none().then(|| vec![over("kubernetes.io/hostname"), over("topology.kubernetes.io/zone")])
 }
 
-fn add_pull_secrets(pod: &mut core::PodSpec, names: &[String]) {
+/// Adds those of the installation to those that are there.
+pub(super) fn add_pull_secrets(pod: &mut core::PodSpec, names: &[String]) {
     for name in names {
         let secrets = pod.image_pull_secrets.get_or_insert_default();
         if secrets.iter().all(|secret| secret.name != *name) {

@@ -252,9 +252,10 @@ fn external(given: &Redis, problems: &mut Problems) -> Option<ExternalRedis> {
     };
     let access = given.access.unwrap_or_default();
     if let Some(tls) = &given.tls {
-        if tls.server_name.is_some() && access == RedisAccess::Env {
+        let alone = [("serverName", &tls.server_name), ("clientSecretName", &tls.client_secret_name)];
+        for (field, _) in alone.iter().filter(|(_, given)| given.is_some() && access == RedisAccess::Env) {
             problems.add(
-                "spec.redis.tls.serverName",
+                &format!("spec.redis.tls.{field}"),
                 "is used by the forwarder alone; leave it out, or take out spec.redis.access: Env",
             );
         }

@@ -68,8 +68,8 @@ const OPTIONS: &[(&str, &str, Here)] = &[
     ("log_type", "raw", Field("logType", "raw")),
     ("disable_logs", "false", Instead("`outFile` and `errorFile` at `/dev/null` for no files; what a process writes always reaches `kubectl logs`")),
     ("source_map_support (disable_source_map_support)", "on", Field("sourceMapSupport", "false")),
-    ("uid (user)", "the daemon's", Instead("pods run as 1000:1000, which Pod Security `restricted` accepts; files of the image must be readable for it")),
-    ("gid", "the user's", Instead("as `uid`")),
+    ("uid (user)", "the daemon's", Field("pod.securityContext", "1000:1000, which Pod Security `restricted` accepts: `runAsUser`, `runAsGroup`")),
+    ("gid", "the user's", Field("pod.securityContext", "as `uid`")),
     ("username", "the current user", Instead("nothing but display; the app reads `username`, as in PM2")),
     ("force", "false", Instead("another NodeApp with the same script")),
     ("execute_command", "false", Field("command", "none: `script` or `command` is required")),
@@ -81,7 +81,7 @@ const OPTIONS: &[(&str, &str, Here)] = &[
     ("event_loop_inspector", "off", Instead("as `v8`; `kubectl exec … ctl` takes processor profiles and heap snapshots")),
     ("deep_monitoring", "off", Instead("as `trace`")),
     ("io", "none", Instead("the settings of a paid service; metrics are Prometheus' here")),
-    ("post_update", "none", Instead("a step of the build of the image, or a job before the rollout")),
+    ("post_update", "none", Field("rollout.before", "none; else a step of the build of the image")),
     ("install_url", "none", Instead("there are no modules; log rotation and metrics are built in")),
     ("write", "false", Instead("the NodeApp is the file: `kubectl get nodeapp NAME -o yaml`")),
     ("windowsHide", "true", Instead("pods run on Linux")),
@@ -89,7 +89,10 @@ const OPTIONS: &[(&str, &str, Here)] = &[
 
 /// The section of the reference, given the schema of `spec`.
 pub(crate) fn section(page: &mut String, spec: &Value) {
-    let has = |field: &str| spec["properties"][field].is_object();
+    let has = |field: &str| {
+        let below = |schema: &Value, name: &str| schema["properties"][name].clone();
+        field.split('.').fold(spec.clone(), |schema, name| below(&schema, name)).is_object()
+    };
     page.push_str(
         "\n## PM2's options\n\nEvery option of an `ecosystem.config.js`, with its other names. Each can be written in \
          camel case too. Defaults are what holds when it is left out.\n\n| PM2 | default | here | default |\n|---|---|---|---|\n",

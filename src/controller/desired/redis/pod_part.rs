@@ -20,6 +20,8 @@ const CREDENTIALS_VOLUME: &str = "redis-credentials";
 const TLS_VOLUME: &str = "redis-tls";
 /// File with the authorities below [`forwarder::TLS_DIR`].
 const CA_FILE: &str = "ca.crt";
+/// The client's certificate and its key there, by the names that they have in their Secret.
+const CLIENT_FILES: [&str; 2] = ["tls.crt", "tls.key"];
 
 /// What is added to the pods.
 #[derive(Debug, Default)]
@@ -69,11 +71,16 @@ fn external_forwarded(external: &ExternalRedis, settings: &Settings) -> PodPart 
         volumes.push(credentials(&given.secret_name, password, given.username_key.as_deref()));
     }
     if let Some(given) = &external.tls {
-        volumes.extend(given.ca.as_ref().map(authorities));
+        let client = given.client_secret_name.as_deref();
+        volumes.extend(match client {
+            Some(secret) => Some(certificates(secret, given.ca.as_ref())),
+            None => given.ca.as_ref().map(authorities),
+        });
         forwarder.tls = Some(Tls {
             ca_file: given.ca.as_ref().map(|_| forwarder::CA_FILE.to_owned()),
             server_name: given.server_name.clone(),
-            ..Tls::default()
+            cert_file: client.map(|_| forwarder::CERT_FILE.to_owned()),
+            key_file: client.map(|_| forwarder::KEY_FILE.to_owned()),
         });
     }
     forwarded(&forwarder, volumes, settings)
@@ -125,10 +132,38 @@ fn credentials(secret: &str, password_key: &str, username_key: Option<&str>) -> 
     }
 }
 
-fn authorities(ca: &RedisCa) -> core::Volume {
-    let items = |from: &FileRef| {
-        Some(vec![core::KeyToPath { key: from.key.clone(), path: CA_FILE.to_owned(), mode: None }])
+fn ca_file(from: &FileRef) -> Vec<core::KeyToPath> {
+    vec![core::KeyToPath { key: from.key.clone(), path: CA_FILE.to_owned(), mode: None }]
+}
+
+/// The client's own certificate, and the authorities where they are given.
+fn certificates(client: &str, ca: Option<&RedisCa>) -> core::Volume {
+    let file = |name: &str| core::KeyToPath { key: name.to_owned(), path: name.to_owned(), mode: None };
+    let secret = |name: &str, items: Vec<core::KeyToPath>| core::VolumeProjection {
+        secret: Some(core::SecretProjection { name: name.to_owned(), items: Some(items), optional: None }),
+        ..core::VolumeProjection::default()
     };
+    let mut sources = vec![secret(client, CLIENT_FILES.map(file).to_vec())];
+    sources
+        .extend(ca.and_then(|ca| ca.secret_key_ref.as_ref()).map(|from| secret(&from.name, ca_file(from))));
+    let config_map = ca.and_then(|ca| ca.config_map_key_ref.as_ref());
+    sources.extend(config_map.map(|from| core::VolumeProjection {
+        config_map: Some(core::ConfigMapProjection {
+            name: from.name.clone(),
+            items: Some(ca_file(from)),
+            optional: None,
+        }),
+        ..core::VolumeProjection::default()
+    }));
+    core::Volume {
+        name: TLS_VOLUME.to_owned(),
+        projected: Some(core::ProjectedVolumeSource { sources: Some(sources), default_mode: None }),
+        ..core::Volume::default()
+    }
+}
+
+fn authorities(ca: &RedisCa) -> core::Volume {
+    let items = |from: &FileRef| Some(ca_file(from));
     core::Volume {
         name: TLS_VOLUME.to_owned(),
         secret: ca.secret_key_ref.as_ref().map(|from| core::SecretVolumeSource {

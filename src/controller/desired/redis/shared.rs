@@ -6,8 +6,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Deserialize as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::super::around::add_pull_secrets;
 use super::super::pod::pod_security;
 use super::super::{Settings, metadata};
 use super::{SharedChildren, server};
@@ -19,6 +20,8 @@ use crate::controller::validate::{SharedRedis, ValidatedApp};
 const GRACE_SECONDS: i64 = 60;
 /// Revisions that are kept for who looks what ran before.
 const HISTORY: i32 = 3;
+/// Fields of the app's pods that its Redis has too.
+const PLACEMENT: [&str; 4] = ["imagePullSecrets", "nodeSelector", "priorityClassName", "tolerations"];
 
 /// The children of a shared Redis.
 pub(super) fn build(
@@ -133,20 +136,45 @@ fn template(
     settings: &Settings,
 ) -> (core::PodTemplateSpec, String) {
     let text = live.and_then(|live| names::annotation(&live.metadata, names::REDIS_TEMPLATE_ANNOTATION));
+    let placement = Value::Object(placement(app));
     let known = text.and_then(|text| {
         let kept: Value = serde_json::from_str(text).ok()?;
-        let same = kept.get("source") == Some(&wanted.source);
+        // Those of earlier versions are of no certain place, and stay.
+        let same_place = kept.get("pod").is_none_or(|pod| *pod == placement);
+        let same = kept.get("source") == Some(&wanted.source) && same_place;
         let template = core::PodTemplateSpec::deserialize(kept.get("template")?).ok()?;
         same.then(|| (template, text.to_owned()))
     });
     known.unwrap_or_else(|| {
         let template = pod(app, wanted, settings);
-        let text = json!({"source": wanted.source, "template": template}).to_string();
+        let text = json!({"source": wanted.source, "pod": placement, "template": template}).to_string();
         (template, text)
     })
 }
 
+/// What of the app's pods counts for this one too: with what its image is pulled, and where it may
+/// run. Affinity and spread are about the instances among themselves.
+fn placement(app: &ValidatedApp) -> Map<String, Value> {
+    let given = serde_json::to_value(&app.pod.spec).expect("a Kubernetes object is JSON");
+    let field = |name: &str| given.get(name).map(|value| (name.to_owned(), value.clone()));
+    PLACEMENT.into_iter().filter_map(field).collect()
+}
+
 fn pod(app: &ValidatedApp, wanted: &SharedRedis, settings: &Settings) -> core::PodTemplateSpec {
+    let mut template = unplaced(app, wanted, settings);
+    if let Some(pod) = &mut template.spec {
+        let core::PodSpec { node_selector, tolerations, priority_class_name, image_pull_secrets, .. } =
+            app.pod.spec.clone();
+        pod.node_selector = node_selector;
+        pod.tolerations = tolerations;
+        pod.priority_class_name = priority_class_name;
+        pod.image_pull_secrets = image_pull_secrets;
+        add_pull_secrets(pod, &settings.image_pull_secrets);
+    }
+    template
+}
+
+fn unplaced(app: &ValidatedApp, wanted: &SharedRedis, settings: &Settings) -> core::PodTemplateSpec {
     let (name, secret) = (names::redis(&app.name), names::redis_secret(&app.name));
     let volumes = vec![
         core::Volume {

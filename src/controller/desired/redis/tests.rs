@@ -130,6 +130,77 @@ fn no_password_stands_in_any_pod() {
 }
 
 #[test]
+fn a_certificate_for_a_redis_that_wants_one_lies_beside_the_authorities() {
+    let tls = |tls: Value| {
+        let redis = json!({"mode": "External", "address": "r.example:6380", "tls": tls});
+        let children = made(&redis, &Observed::default(), "r");
+        let [forwarder] = &*beside_the_app(&children) else { panic!("not one container") };
+        let volumes = children.template().unwrap().spec.as_ref().unwrap().volumes.clone().unwrap();
+        let volume = volumes.into_iter().find(|volume| volume.name == "redis-tls");
+        (forwarder.args.clone().unwrap().join(" "), serde_json::to_value(volume).unwrap())
+    };
+    let (args, volume) =
+        tls(json!({"clientSecretName": "client", "ca": {"configMapKeyRef": {"name": "c", "key": "k"}}}));
+    for file in ["/nodeapp/redis/tls/tls.crt", "/nodeapp/redis/tls/tls.key", "/nodeapp/redis/tls/ca.crt"] {
+        assert!(args.contains(file), "{file} is not in {args}");
+    }
+    let files = json!([{"key": "tls.crt", "path": "tls.crt"}, {"key": "tls.key", "path": "tls.key"}]);
+    let sources = json!([
+        {"secret": {"name": "client", "items": files}},
+        {"configMap": {"name": "c", "items": [{"key": "k", "path": "ca.crt"}]}},
+    ]);
+    assert_eq!(volume["projected"]["sources"], sources);
+    let (args, volume) = tls(json!({"clientSecretName": "client"}));
+    assert!(!args.contains("ca.crt") && args.contains("tls.key"), "{args}");
+    assert_eq!(volume["projected"]["sources"].as_array().map(Vec::len), Some(1));
+    let (args, volume) = tls(json!({}));
+    assert!(!args.contains("tls.key") && volume.is_null(), "{args}, {volume}");
+}
+
+#[test]
+fn the_pod_of_a_shared_one_goes_where_the_apps_pods_go() {
+    let made = |spec: Value, observed: &Observed| {
+        let mut app = json!({
+            "apiVersion": "nodeapp.dev/v1alpha1", "kind": "NodeApp",
+            "metadata": {"name": "cart", "namespace": "storefront", "uid": "u"},
+            "spec": {"image": "a:1", "script": "a.js", "redis": {"mode": "Shared"}},
+        });
+        app["spec"]["pod"] = spec;
+        let app = validate(&serde_json::from_value(app).unwrap()).unwrap();
+        let settings = Settings { image_pull_secrets: vec!["of-all".into()], ..settings("redis:1") };
+        let RedisChildren::Wanted(children) = desired(&app, observed, &settings).redis else {
+            panic!("none")
+        };
+        children.stateful_set
+    };
+    let pod = |set: &StatefulSet| set.spec.as_ref().unwrap().template.spec.clone().unwrap();
+    let given = json!({
+        "tolerations": [{"key": "team", "operator": "Exists"}], "nodeSelector": {"disk": "fast"},
+        "priorityClassName": "high", "imagePullSecrets": [{"name": "registry"}],
+    });
+    let first = made(given, &Observed::default());
+    let spec = serde_json::to_value(pod(&first)).unwrap();
+    assert_eq!(spec["tolerations"], json!([{"key": "team", "operator": "Exists"}]));
+    assert_eq!(spec["nodeSelector"], json!({"disk": "fast"}));
+    assert_eq!(spec["priorityClassName"], "high");
+    assert_eq!(spec["imagePullSecrets"], json!([{"name": "registry"}, {"name": "of-all"}]));
+    let moved = made(json!({"nodeSelector": {"disk": "slow"}}), &seen(first.clone()));
+    assert_eq!(pod(&moved).node_selector.unwrap()["disk"], "slow");
+    assert_eq!(pod(&moved).tolerations, None);
+
+    // One that an earlier version has made, which knew nothing of that, runs on as it is.
+    let mut old = first;
+    let text = old.metadata.annotations.as_mut().unwrap();
+    let text = text.get_mut(names::REDIS_TEMPLATE_ANNOTATION).unwrap();
+    let mut kept: Value = serde_json::from_str(text).unwrap();
+    kept.as_object_mut().unwrap().remove("pod").unwrap();
+    *text = kept.to_string();
+    let again = made(json!({"nodeSelector": {"disk": "slow"}}), &seen(old.clone()));
+    assert_eq!(again.metadata.annotations, old.metadata.annotations);
+    assert_eq!(pod(&again).node_selector.unwrap()["disk"], "fast");
+}
+
+#[test]
 fn a_sidecar_listens_on_localhost_alone_and_keeps_nothing() {
     let children = made(&json!({"mode": "Sidecar", "maxMemory": "10Mi"}), &Observed::default(), "redis:1");
     let [redis] = &*beside_the_app(&children) else { panic!("not one container") };

@@ -139,9 +139,11 @@ fn variables_of_ours_are_not_overruled_in_silence() {
     let told = problem(&json!({"redis": redis, "env": env}));
     assert!(told.contains("spec.env[0].name: REDIS_URL is set by spec.redis (access Env)"), "{told}");
     valid(&json!({"redis": {"mode": "Sidecar"}, "env": env}));
-    let named = json!({"mode": "External", "address": "r:1", "access": "Env", "tls": {"serverName": "r"}});
-    let told = problem(&of(&named));
-    assert!(told.contains("spec.redis.tls.serverName: is used by the forwarder alone"), "{told}");
+    for field in ["serverName", "clientSecretName"] {
+        let named = json!({"mode": "External", "address": "r:1", "access": "Env", "tls": {field: "r"}});
+        let told = problem(&of(&named));
+        assert!(told.contains(&format!("spec.redis.tls.{field}: is used by the forwarder alone")), "{told}");
+    }
 }
 
 #[test]
