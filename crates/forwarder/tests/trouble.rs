@@ -237,6 +237,29 @@ fn a_port_that_is_taken_ends_it_with_the_reason() {
 }
 
 #[test]
+fn a_host_without_ipv6_has_it_on_ipv4_and_is_told() {
+    // A network of its own, in which there is no IPv6.
+    let alone = |script: &str| {
+        let mut command = Command::new("unshare");
+        let no_ipv6 = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up";
+        command.args(["-rn", "sh", "-c", &format!("{no_ipv6} && {script}"), "sh"]);
+        command
+    };
+    if !alone("true").output().is_ok_and(|output| output.status.success()) {
+        println!("skipped: this user may not make a network of its own");
+        return;
+    }
+    let mut command = alone("exec \"$@\"");
+    command.arg(program()).args(["run", "--listen-port=0", "--upstream=127.0.0.1:1"]);
+    let mut forwarder = Forwarder::spawn(command);
+    forwarder.says("this host has no ::1, which is left out");
+    let listening = forwarder.says("listening on 127.0.0.1:");
+    assert!(!listening.contains("[::1]"), "{listening}");
+    forwarder.signal("-TERM");
+    assert!(forwarder.ended().success());
+}
+
+#[test]
 fn a_wrong_command_line_says_where_help_is() {
     for args in [&["run"][..], &["run", "--upstream=redis"], &["serve"], &[], &["wait", "x"]] {
         let output = Command::new(program()).args(args).output().unwrap();

@@ -23,6 +23,27 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["--kube-version", "1.28.15"], "kubeVersion"),
 ];
 
+/// Values and what the rendered operator has to say for them.
+const RENDERED: &[(&[&str], &str)] = &[
+    (
+        &["--set", "apps.imagePullSecrets[0].name=registry", "--set", "apps.imagePullSecrets[1].name=mirror"],
+        "            - --image-pull-secret=registry\n            - --image-pull-secret=mirror\n",
+    ),
+    (
+        &["--set", "forwarder.image.repository=r.example/f", "--set", "forwarder.image.tag=7"],
+        "            - --forwarder-image=r.example/f:7\n",
+    ),
+    (&["--set", "redis.image.tag=9.9"], "            - --redis-image=docker.io/valkey/valkey:9.9\n"),
+    (
+        &[
+            "--set",
+            "redis.image.digest=sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+        ],
+        "@sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n",
+    ),
+    (&["--set", "imagePullSecrets[0].name=registry"], "      imagePullSecrets:\n        - name: registry\n"),
+];
+
 pub(super) fn check() -> Result<()> {
     let step = sh::Step::start("charts");
     let work = paths::output().join("charts");
@@ -40,6 +61,12 @@ pub(super) fn check() -> Result<()> {
     )?;
     for (arguments, word) in REFUSED {
         refused(&helm, arguments, word)?;
+    }
+    for (arguments, text) in RENDERED {
+        let rendered = sh::output(template(&helm, OPERATOR).args(kube_version()).args(*arguments))?;
+        if !rendered.contains(text) {
+            bail!("the chart with `{}` does not render {text:?}", arguments.join(" "));
+        }
     }
     let rendered = render_all(&helm, &work)?;
     let schemas = schemas::write(&work.join("schemas"), &r#gen::crd()?)?;

@@ -174,12 +174,14 @@ impl Forwarder {
 
     /// Starts one on any free port and waits until it listens.
     pub(crate) fn start(upstream: &str, options: &[String]) -> Self {
-        let mut child = Command::new(program())
-            .args(["run", "--listen-port=0", "--upstream", upstream])
-            .args(options)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(program());
+        command.args(["run", "--listen-port=0", "--upstream", upstream]).args(options);
+        Self::spawn(command)
+    }
+
+    /// Starts it with a command of the test's own, which it follows within the same process.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(vec![]));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let heard = said.clone();
