@@ -342,6 +342,43 @@ fn an_autoscaler_of_someone_else_on_the_deployment_is_told_with_the_way_out() {
 }
 
 #[test]
+fn an_autoscaler_that_has_had_no_figures_for_long_is_told_in_its_own_words() {
+    use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        namespace.apply(&app("shop", &autoscaled(2, 3))).await?;
+        let autoscalers = namespace.api::<HorizontalPodAutoscaler>();
+        // There is no metrics-server here. Its controller keeps the time of what has not changed, so
+        // that nobody has to wait for the minutes that the operator waits.
+        let since = json!("2026-01-01T00:00:00Z");
+        let degraded = async || {
+            let autoscaler = namespace.get("HorizontalPodAutoscaler", "shop").await?;
+            let mut conditions = autoscaler["status"]["conditions"].clone();
+            let mut all = conditions.as_array_mut().into_iter().flatten();
+            let active = all.find(|it| it["type"] == "ScalingActive").context("not looked at")?;
+            ensure!(active["status"] == "False", "{active}");
+            let reason = active["reason"].as_str().unwrap_or_default().to_owned();
+            if active["lastTransitionTime"] != since {
+                active["lastTransitionTime"] = since.clone();
+                let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
+                autoscalers.patch_status("shop", &PatchParams::default(), &patch).await?;
+            }
+            let app = namespace.get("NodeApp", "shop").await?;
+            let degraded = condition(&app, "Degraded");
+            ensure!(degraded["reason"] == "AutoscalerInactive" && degraded["status"] == "True", "{degraded}");
+            let message = degraded["message"].as_str().unwrap_or_default();
+            for words in [reason.as_str(), "HorizontalPodAutoscaler shop does not scale", "metrics-server"] {
+                ensure!(message.contains(words), "`{words}` is not in: {message}");
+            }
+            Ok(())
+        };
+        namespace.eventually("the inactive autoscaler is told", SOON, degraded).await?;
+        ensure!(replicas(&namespace).await? == 2, "the number stays as it is");
+        told(&namespace, "AutoscalerInactive", "does not scale").await.map(drop)
+    });
+}
+
+#[test]
 fn bad_combinations_are_refused_by_the_schema_or_told_by_the_operator() {
     story(Tier::Apiserver, |namespace| async move {
         let _operator = Operator::start(&namespace, &Tap::default()).await?;

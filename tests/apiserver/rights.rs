@@ -211,3 +211,34 @@ async fn unbind(user: &str) -> Result<()> {
         answer => Ok(answer.map(drop)?),
     }
 }
+
+#[test]
+fn of_objects_that_others_have_too_only_those_of_the_operator_are_listed_and_watched() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start(&namespace, &tap).await?;
+        namespace.apply(&app("shop", &json!({}))).await?;
+        settled(&namespace, "shop").await?;
+        let looks = tap.looks();
+        for resource in [
+            "controllerrevisions",
+            "cronjobs",
+            "deployments",
+            "jobs",
+            "persistentvolumeclaims",
+            "poddisruptionbudgets",
+            "pods",
+            "serviceaccounts",
+            "services",
+            "statefulsets",
+        ] {
+            let of_it: Vec<_> = looks.iter().filter(|(known, _)| known == resource).collect();
+            ensure!(!of_it.is_empty(), "{resource} are not watched");
+            for (_, query) in of_it {
+                let selector = "labelSelector=app.kubernetes.io%2Fmanaged-by";
+                ensure!(query.contains(selector), "{resource}: {query}");
+            }
+        }
+        Ok(())
+    });
+}

@@ -44,6 +44,7 @@ pub(crate) struct Call {
 #[derive(Clone, Default)]
 pub(crate) struct Tap {
     calls: Arc<Mutex<Vec<Call>>>,
+    looks: Arc<Mutex<Vec<(String, String)>>>,
     warnings: Arc<Mutex<Vec<String>>>,
     bodies: Arc<Mutex<Vec<Value>>>,
     writes: Arc<AtomicUsize>,
@@ -68,6 +69,11 @@ impl Tap {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Resource and query of every list and watch so far.
+    pub(crate) fn looks(&self) -> Vec<(String, String)> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Every warning that the API server gave.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -86,6 +92,10 @@ impl Tap {
     fn lets_through(&self, request: &Request<Body>) -> bool {
         if let Some(call) = call(request) {
             let is_write = !matches!(call.verb.as_str(), "get" | "list" | "watch");
+            if matches!(call.verb.as_str(), "list" | "watch") {
+                let look = (call.resource.clone(), request.uri().query().unwrap_or_default().to_owned());
+                self.looks.lock().unwrap_or_else(PoisonError::into_inner).push(look);
+            }
             self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
             if is_write {
                 // The body of a write is there as a whole.

@@ -50,3 +50,40 @@ fn an_app_under_load_gets_more_instances_and_serves_on() {
         Ok(())
     });
 }
+
+#[test]
+fn instances_follow_the_memory_of_the_apps_own_container_and_not_of_what_runs_beside_it() {
+    e2e(|namespace| async move {
+        // Of a process that takes some 50 MB.
+        let behavior = json!({"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 15}]}});
+        let app = |name: &str, memory: &str| {
+            let autoscaling = json!({"maxInstances": 2, "memory": memory, "behavior": behavior});
+            App::worker(&namespace, name, "web.js").map(|app| app.with(&json!({"autoscaling": autoscaling})))
+        };
+        app("grows", "20M")?.apply(&namespace).await?;
+        let hog = "const all = Buffer.alloc(150e6, 1); setInterval(() => all.length, 1e6)";
+        let image = namespace.cluster().image("apps")?;
+        let sidecar = json!({"name": "hog", "image": image, "command": ["node", "-e", hog]});
+        let pod = json!({"pod": {"sidecars": [sidecar]}});
+        app("stays", "120M")?.with(&pod).apply(&namespace).await?;
+
+        let scaled = async || {
+            let autoscaler = namespace.get("HorizontalPodAutoscaler", "grows").await?;
+            ensure!(autoscaler["spec"]["behavior"]["scaleUp"]["policies"][0]["value"] == 1, "{autoscaler}");
+            let replicas = namespace.get("Deployment", "grows").await?["spec"]["replicas"].clone();
+            ensure!(replicas == 2, "{}", autoscaler["status"]);
+            Ok(())
+        };
+        namespace.eventually("the autoscaler asks for a second instance", NOTICED, scaled).await?;
+        let judged = async || {
+            let status = namespace.get("HorizontalPodAutoscaler", "stays").await?["status"].clone();
+            let current = &status["currentMetrics"][0]["containerResource"]["current"]["averageValue"];
+            ensure!(current.is_string() && status["desiredReplicas"] == 1, "{status}");
+            Ok(())
+        };
+        namespace.eventually("the other one has been judged", NOTICED, judged).await?;
+        let replicas = namespace.get("Deployment", "stays").await?["spec"]["replicas"].clone();
+        ensure!(replicas == 1, "{replicas}: the sidecar was counted");
+        Ok(())
+    });
+}

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::app::{App, PORT, SOON, ctl, pod_uids};
 use crate::e2e;
+use crate::last_exit::ended;
 
 async fn container_never_restarted(namespace: &Namespace, app: &str) -> Result<()> {
     let restarts = namespace.container_restarts(app).await?;
@@ -40,6 +41,7 @@ fn a_process_that_hangs_is_restarted_in_place_and_the_reason_is_told() {
             namespace.pod_get(&pods[0], PORT, "/").await.map(drop)
         };
         namespace.eventually("the restart in place", SOON, restarted).await?;
+        ended(&namespace, "shop", "Hung", "hangTimeout").await?;
         ensure!(pod_uids(&namespace, "shop").await? == before, "the pod was replaced");
         container_never_restarted(&namespace, "shop").await
     });

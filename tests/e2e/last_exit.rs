@@ -67,6 +67,49 @@ fn the_kernel_s_kill_for_memory_is_told_as_such() {
     });
 }
 
+/// Waits until the status of an app tells of an end that fits, and returns it.
+pub(crate) async fn ended(
+    namespace: &Namespace,
+    app: &str,
+    reason: &str,
+    message: &str,
+) -> anyhow::Result<Value> {
+    namespace
+        .eventually(&format!("{reason} in the status of {app}"), SOON, async || {
+            let status = namespace.get("NodeApp", app).await?["status"].clone();
+            let exit = status["lastExit"].clone();
+            ensure!(exit["reason"] == reason, "{status}");
+            ensure!(exit["message"].as_str().is_some_and(|text| text.contains(message)), "{exit}");
+            ensure!(status["restarts"].as_u64() >= Some(1), "{status}");
+            Ok(exit)
+        })
+        .await
+}
+
+#[test]
+fn a_death_by_a_signal_a_memory_restart_and_an_errored_app_are_told_in_the_status() {
+    e2e(|namespace| async move {
+        let app = |name: &str, source: &str, more: Value| {
+            let fields = json!({"instances": 1, "command": ["node", "-e", source]});
+            App::worker(&namespace, name, "web.js").map(|it| it.without("script").with(&fields).with(&more))
+        };
+        let killed = "setTimeout(() => process.kill(process.pid, 'SIGTERM'), 200)";
+        app("killed", killed, json!({}))?.apply(&namespace).await?;
+        // So far below the limit that the kernel has no part in it.
+        let leak = "const all = []; setInterval(() => all.push(Buffer.alloc(2e6, 1)), 100)";
+        let limit = json!({"maxMemoryRestart": "90M", "resources": {"limits": {"memory": "400Mi"}}});
+        app("leaks", leak, limit)?.apply(&namespace).await?;
+        let policy = json!({"maxRestarts": 2, "minUptime": "1m", "erroredRetryDelay": "0s"});
+        app("broken", "process.exit(3)", policy)?.apply(&namespace).await?;
+
+        let exit = ended(&namespace, "killed", "Crash", "SIGTERM").await?;
+        ensure!(exit["signal"] == "SIGTERM" && exit["code"].is_null(), "{exit}");
+        let exit = ended(&namespace, "broken", "Crash", "errored: not tried again").await?;
+        ensure!(exit["code"] == 3 && exit["signal"].is_null(), "{exit}");
+        ended(&namespace, "leaks", "MemoryLimit", "maxMemoryRestart").await.map(drop)
+    });
+}
+
 #[test]
 fn an_instance_that_is_ready_ends_the_wait_of_kubectl() {
     e2e(|namespace| async move {

@@ -12,6 +12,7 @@ mod crash;
 mod endings;
 mod env;
 mod example;
+mod fill_cluster;
 mod import;
 mod instance_index;
 mod last_exit;

@@ -1,6 +1,10 @@
 //! What the pods have around the app, as it is seen from within them.
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
 use nodeapp_testkit::Namespace;
 use serde_json::{Value, json};
 
@@ -20,16 +24,22 @@ async fn node(namespace: &Namespace, pod: &str, text: &str) -> Result<String> {
 }
 
 #[test]
-fn what_an_app_writes_to_its_claim_is_there_after_a_rollout() {
+fn what_an_app_writes_to_its_claim_is_there_after_a_rollout_and_a_writable_path_is_empty() {
     e2e(|namespace| async move {
         namespace.apply(&claim("uploads", None)).await?;
         let shop = App::serving(&namespace, "shop", "web.js")?.with(&json!({
+            "writablePaths": ["/app/cache"],
             "volumeMounts": [{"name": "uploads", "mountPath": "/app/uploads"}],
             "pod": {"volumes": [{"name": "uploads", "persistentVolumeClaim": {"claimName": "uploads"}}]},
         }));
         shop.apply(&namespace).await?;
         let pods = shop.ready(&namespace, 1).await?;
         node(&namespace, &pods[0], "fs.writeFileSync('/app/uploads/a.txt', 'kept')").await?;
+        // Beside it, a path that may be written is empty at the start of a pod, and others may not.
+        node(&namespace, &pods[0], "fs.writeFileSync('/app/cache/a.txt', 'gone')").await?;
+        let elsewhere = node(&namespace, &pods[0], "fs.writeFileSync('/app/a.txt', '')").await;
+        let refused = elsewhere.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(refused.contains("EROFS"), "{refused}");
         let before = pod_uids(&namespace, "shop").await?;
         let shop = shop.env(&[("VERSION", "v2")]);
         shop.apply(&namespace).await?;
@@ -37,6 +47,8 @@ fn what_an_app_writes_to_its_claim_is_there_after_a_rollout() {
         ensure!(pod_uids(&namespace, "shop").await? != before, "the pod was not replaced");
         let text = node(&namespace, &pods[0], "fs.readFileSync('/app/uploads/a.txt', 'utf8')").await?;
         ensure!(text == "kept", "{text}");
+        let cache = node(&namespace, &pods[0], "fs.readdirSync('/app/cache').length").await?;
+        ensure!(cache == "0", "{cache}");
         Ok(())
     });
 }
@@ -65,6 +77,42 @@ fn a_claim_that_there_is_not_is_told_while_the_old_pod_serves_and_helps_as_soon_
             .await?;
         namespace.apply(&claim("uploads", None)).await?;
         with_volume.ready(&namespace, 1).await.map(drop)
+    });
+}
+
+#[test]
+fn a_claim_that_no_provisioner_binds_is_told_soon_while_the_old_pod_serves() {
+    e2e(|namespace| async move {
+        // The scheduler waits ten minutes for such a volume, and says nothing meanwhile.
+        let classes = Api::<StorageClass>::all(namespace.cluster().client.clone());
+        let class = StorageClass {
+            metadata: ObjectMeta { name: Some(namespace.name().to_owned()), ..ObjectMeta::default() },
+            provisioner: "example.com/nobody".to_owned(),
+            volume_binding_mode: Some("WaitForFirstConsumer".to_owned()),
+            ..StorageClass::default()
+        };
+        classes.create(&PostParams::default(), &class).await?;
+        let shop = App::serving(&namespace, "shop", "web.js")?;
+        shop.apply(&namespace).await?;
+        let pods = shop.ready(&namespace, 1).await?;
+        namespace.apply(&claim("uploads", Some(namespace.name()))).await?;
+        let with_volume = shop.with(&json!({
+            "volumeMounts": [{"name": "uploads", "mountPath": "/app/uploads"}],
+            "pod": {"volumes": [{"name": "uploads", "persistentVolumeClaim": {"claimName": "uploads"}}]},
+        }));
+        with_volume.apply(&namespace).await?;
+        let told = async || {
+            let object = namespace.get("NodeApp", "shop").await?;
+            let ready = condition(&object, "Ready")?;
+            let message = ready["message"].as_str().unwrap_or_default();
+            ensure!(message.contains("PersistentVolumeClaims (uploads) have to be bound"), "{ready}");
+            ensure!(message.contains("kubectl describe pvc"), "{ready}");
+            ensure!(namespace.ready_pods("shop").await? == pods, "the old pod does not serve");
+            Ok(())
+        };
+        let told = namespace.eventually("the claim that nobody binds is told", SOON, told).await;
+        classes.delete(namespace.name(), &DeleteParams::default()).await?;
+        told
     });
 }
 

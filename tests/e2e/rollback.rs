@@ -67,12 +67,13 @@ fn a_build_that_crashes_is_taken_back_and_told_with_its_exit_code_and_last_lines
         let before = pod_uids(&namespace, "shop").await?;
 
         let source = "console.error('cannot find the module db'); process.exit(7)";
-        let crash = json!({"command": ["node", "-e", source]});
+        // Soon it is errored: the runner does not start it again for five minutes.
+        let crash = json!({"command": ["node", "-e", source], "maxRestarts": 3, "minUptime": "1m"});
         shop.clone().without("script").with(&crash).apply(&namespace).await?;
         let told = says(&namespace, "shop", "Degraded", "RolledBack").await?;
         let status = namespace.get("NodeApp", "shop").await?["status"].clone();
         let reason = status["failedReason"].as_str().unwrap_or_default();
-        for part in ["exit code 7", "cannot find the module db"] {
+        for part in ["exit code 7", "is errored", "cannot find the module db"] {
             ensure!(told.contains(part) && reason.contains(part), "{part}: {told}; {reason}");
         }
         ensure!(status["lastExit"]["code"] == 7, "{}", status["lastExit"]);
@@ -141,6 +142,30 @@ fn max_unavailable_and_min_ready_seconds_govern_how_a_change_reaches_the_pods() 
         ensure!(fewest.get() == 2, "never fewer than {} were available", fewest.get());
         // Two steps, each of at least three seconds.
         ensure!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_surge_in_percent_brings_so_many_new_pods_at_once_while_all_old_ones_serve() {
+    e2e(|namespace| async move {
+        let rollout = json!({"maxSurge": "50%", "maxUnavailable": "0%", "minReadySeconds": 1});
+        let fields = json!({"instances": 4, "rollout": rollout});
+        let shop = App::serving(&namespace, "shop", "web.js")?.with(&fields);
+        shop.clone().env(&[("VERSION", "v1")]).apply(&namespace).await?;
+        shop.ready(&namespace, 4).await?;
+        shop.clone().env(&[("VERSION", "v2")]).apply(&namespace).await?;
+        let most = Cell::new(0);
+        let rolled = async || {
+            let deployment = namespace.get("Deployment", "shop").await?;
+            let number = |field: &str| deployment["status"][field].as_u64().unwrap_or(0);
+            assert!(number("availableReplicas") >= 4, "{}", deployment["status"]);
+            assert!(number("replicas") <= 6, "{}", deployment["status"]);
+            most.set(most.get().max(number("replicas")));
+            crate::app::settled(&namespace, "shop", 4).await.map(drop)
+        };
+        namespace.eventually("four pods of the new spec", SOON, rolled).await?;
+        ensure!(most.get() == 6, "never more than {} pods", most.get());
         Ok(())
     });
 }

@@ -251,6 +251,23 @@ mod tests {
     }
 
     #[test]
+    fn restarts_of_a_runner_that_cannot_be_reached_are_not_taken_for_none() {
+        let pods = |told_by_a: u64, told_by_b: Option<u64>| {
+            let b = told_by_b.and_then(|restarts| told(restarts, None));
+            [(pod("a", &json!({})), told(told_by_a, None)), (pod("b", &json!({"restartCount": 1})), b)]
+        };
+        let both = learned(NodeAppStatus::default(), &pods(3, Some(4)));
+        assert_eq!(both.restarts, 8);
+        // After a start of the operator, one of them does not answer.
+        let one = learned(both.clone(), &pods(3, None));
+        assert_eq!(one.restarts, 8, "what is known of all of them, not what one of them has left");
+        assert_eq!(learned(one.clone(), &pods(9, None)).restarts, 10, "what is known for certain is more");
+        assert_eq!(learned(one.clone(), &pods(3, Some(0))).restarts, 4, "all answer: that counts");
+        let stopped = learned(one, &[]);
+        assert_eq!(stopped.restarts, 0, "no instance is left to be asked");
+    }
+
+    #[test]
     fn the_latest_exit_is_told_with_its_code_reason_and_lines() {
         let instances = [
             (pod("a", &json!({})), told(1, Some(exit("Crash", 7_000)))),
