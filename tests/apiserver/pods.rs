@@ -7,7 +7,7 @@ use anyhow::ensure;
 use nodeapp_testkit::{Tier, story};
 use serde_json::{Value, json};
 
-use crate::support::{Operator, SOON, Tap, app, condition, reported, settled, versions};
+use crate::support::{Operator, SOON, Tap, app, condition, create, reported, settled, versions};
 
 /// Everything that a pod can be told, also as the API server writes it otherwise: values that it leaves
 /// out, quantities, defaults. What needs several zones, a class of priority or another runtime is
@@ -241,8 +241,10 @@ fn what_does_not_fit_together_is_named_with_the_way_out_and_what_runs_stays() {
         let bad = json!({
             "volumeMounts": [{"name": "uploads", "mountPath": "/uploads"}],
             "pod": {
-                "sidecars": [{"name": "app", "image": "a"}, {"name": "proxy", "image": "a"}, {"name": "proxy", "image": "b"}],
-                "initContainers": [{"name": "proxy", "image": "a", "restartpolicy": "Always"}],
+                "sidecars": [{"name": "app", "image": "a"}, {"name": "proxy", "image": "a"}],
+                "initContainers": [
+                    {"name": "proxy", "image": "b"}, {"name": "wait", "image": "a", "restartpolicy": "Always"},
+                ],
             },
             "podTemplate": {"spec": {"terminationGracePeriodSeconds": 5, "containers": [{"name": "app", "image": "b"}]}},
         });
@@ -254,8 +256,8 @@ fn what_does_not_fit_together_is_named_with_the_way_out_and_what_runs_stays() {
         for words in [
             "spec.volumeMounts[0].name: there is no volume uploads",
             "spec.pod.sidecars[0].name: app is a container of the operator",
-            "spec.pod.sidecars[2].name: proxy is there twice; rename one of them",
-            "spec.pod.initContainers[0].restartpolicy: is no field of Kubernetes",
+            "spec.pod.initContainers[0].name: proxy is there twice; rename one of them",
+            "spec.pod.initContainers[1].restartpolicy: is no field of Kubernetes",
             "spec.podTemplate.spec.terminationGracePeriodSeconds: cannot be laid over: it is the sum of",
             "spec.podTemplate.spec.containers[0].image: cannot be laid over: say it in spec.image",
         ] {
@@ -263,6 +265,11 @@ fn what_does_not_fit_together_is_named_with_the_way_out_and_what_runs_stays() {
         }
         let after = namespace.get("Deployment", "shop").await?["metadata"]["resourceVersion"].clone();
         ensure!(after == before, "the Deployment was changed");
+        // Twice in one list, it is the API server that refuses it.
+        let sidecars = json!([{"name": "proxy", "image": "a"}, {"name": "proxy", "image": "b"}]);
+        let twice = create(&namespace, &app("twice", &json!({"pod": {"sidecars": sidecars}}))).await;
+        let refused = twice.err().map(|error| error.to_string()).unwrap_or_default();
+        ensure!(refused.contains("spec.pod.sidecars[1]") && refused.contains("Duplicate value"), "{refused}");
         Ok(())
     });
 }
