@@ -30,6 +30,7 @@ mod pods;
 mod property;
 mod pull_secret;
 mod redis;
+mod redis_leaving;
 mod redis_volume;
 mod render;
 mod restarts;

@@ -90,7 +90,7 @@ fn a_schedule_is_shown_with_its_next_time_and_a_stopped_app_has_none() {
 }
 
 /// Makes the pods ready, as their kubelet would.
-async fn run_pods(namespace: &Namespace) -> Result<()> {
+pub(crate) async fn run_pods(namespace: &Namespace) -> Result<()> {
     let pods = namespace.api::<Pod>();
     let status = json!({
         "phase": "Running",
