@@ -19,7 +19,7 @@ use super::desired::{self, Children, Prepared, RedisChildren, Settings, SharedCh
 use super::names;
 use super::observe::{self, Caches, Owner};
 use super::references::{Content, Contents};
-use super::validate::{Reference, Referent, validate};
+use super::validate::{Problems, Reference, Referent, check_volume, validate};
 use crate::crd::NodeApp;
 
 /// Stands for the UID of an app that no snapshot knows.
@@ -157,11 +157,12 @@ pub fn render(app: &NodeApp, snapshot: &Snapshot, settings: &Settings) -> Result
     }
     let uid = known.and_then(ResourceExt::uid);
     app.metadata.uid = Some(uid.clone().unwrap_or_else(|| NO_UID.to_owned()));
-    let valid = validate(&app).map_err(|problems| {
+    let told = |problems: Problems| {
         let lines: Vec<String> =
             problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
         format!("NodeApp {}: {}", key.name, lines.join("; "))
-    })?;
+    };
+    let valid = validate(&app).map_err(told)?;
     let status = known.and_then(|known| known.status.clone()).unwrap_or_default();
     let owner = Owner { key: &key, uid: uid.as_deref().unwrap_or(NO_UID) };
     let same_spec = known.is_some_and(|known| {
@@ -169,6 +170,7 @@ pub fn render(app: &NodeApp, snapshot: &Snapshot, settings: &Settings) -> Result
     });
     // How many instances fill the cluster is what the status says; nodes are in no snapshot.
     let mut observed = observe::cached(&snapshot.caches, owner, &status).among(Known::NotYet, same_spec);
+    check_volume(&valid, observed.redis.claim.as_deref()).map_err(told)?;
     observed.contents = snapshot.contents(&key.namespace, &valid.references(settings.watch_secrets));
     let children = desired::desired(&valid, &observed, settings);
     observed.taken.retain(|taken| children.include(taken.kind, &taken.name));
@@ -305,6 +307,26 @@ mod tests {
         let mut worker = app(&json!({}));
         worker.spec.port = None;
         assert_eq!(rendered(&worker, &snapshot), Ok(3), "a worker has no use for the name");
+    }
+
+    #[test]
+    fn a_volume_that_would_have_to_shrink_is_an_error_as_it_is_for_the_operator() {
+        let claim = json!({"kind": "PersistentVolumeClaim", "apiVersion": "v1",
+            "metadata": {"name": "web-redis", "namespace": "shop",
+                "labels": {"nodeapp.dev/app": "web", names::MANAGED_BY_LABEL: names::MANAGER},
+                "ownerReferences": [{"apiVersion": "nodeapp.dev/v1alpha1", "kind": "NodeApp", "name": "web", "uid": "u1", "controller": true}]},
+            "spec": {"resources": {"requests": {"storage": "2Gi"}}}});
+        let of_size = |size: &str| {
+            let mut app = serde_json::to_value(app(&json!({}))).unwrap();
+            app["spec"]["redis"] = json!({"mode": "Shared", "storage": {"size": size}});
+            rendered(
+                &serde_json::from_value(app).unwrap(),
+                &snapshot(&json!({}), std::slice::from_ref(&claim)),
+            )
+        };
+        assert!(of_size("2Gi").is_ok(), "{:?}", of_size("2Gi"));
+        let error = of_size("1Gi").unwrap_err();
+        assert!(error.contains("spec.redis.storage.size") && error.contains("cannot shrink"), "{error}");
     }
 
     #[test]

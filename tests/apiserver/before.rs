@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{Operator, SOON, Tap, app, condition, reported, settled};
 
 /// An app with a job before its rollouts.
-fn migrating(args: &str, instances: i32) -> Value {
+pub(crate) fn migrating(args: &str, instances: i32) -> Value {
     let before = json!({"command": ["migrate"], "timeout": "10m"});
     app("shop", &json!({"args": [args], "instances": instances, "rollout": {"before": before}}))
 }
@@ -57,7 +57,7 @@ pub(crate) async fn end(namespace: &Namespace, pod: &str, exit_code: i32) -> Res
 }
 
 /// Arguments of the app in the Deployment's template.
-async fn args(namespace: &Namespace) -> Result<(String, Value)> {
+pub(crate) async fn args(namespace: &Namespace) -> Result<(String, Value)> {
     let deployment = namespace.get("Deployment", "shop").await?;
     let annotations = &deployment["spec"]["template"]["metadata"]["annotations"];
     let config: Value =

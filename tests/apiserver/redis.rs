@@ -41,7 +41,7 @@ async fn all_versions(namespace: &Namespace) -> Result<Vec<String>> {
 }
 
 /// What a kubelet would bring about.
-async fn answers(namespace: &Namespace) -> Result<()> {
+pub(crate) async fn answers(namespace: &Namespace) -> Result<()> {
     let ready = json!({"type": "Ready", "status": "True"});
     let ready = Patch::Merge(json!({"status": {"phase": "Running", "conditions": [ready]}}));
     namespace

@@ -7,12 +7,22 @@ use nodeapp_operator::crd::NodeApp;
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::{Value, json};
 
-use crate::support::{KINDS, Operator, SOON, Tap, app, reported, settled};
+use crate::support::{KINDS, Operator, SOON, Tap, app, condition, reported, settings, settled};
+use crate::{before, redis};
 
 const RUNNER: &str = "registry.example/nodeapp-runner:1";
 
 /// What is in a snapshot beside them.
-const OTHERS: [&str; 6] = ["NodeApp", "ConfigMap", "CronJob", "HorizontalPodAutoscaler", "Job", "Pod"];
+const OTHERS: [&str; 8] = [
+    "NodeApp",
+    "ConfigMap",
+    "CronJob",
+    "HorizontalPodAutoscaler",
+    "Job",
+    "PersistentVolumeClaim",
+    "Pod",
+    "StatefulSet",
+];
 
 /// What the cluster has, as `kubectl get` tells it.
 async fn snapshot(namespace: &Namespace) -> Result<Snapshot> {
@@ -32,7 +42,7 @@ async fn snapshot(namespace: &Namespace) -> Result<Snapshot> {
 
 fn rendered(app: &Value, snapshot: &Snapshot, runner: &str) -> Result<Vec<Value>> {
     let app: NodeApp = serde_json::from_value(app.clone())?;
-    render(&app, snapshot, &Settings { runner_image: runner.to_owned(), ..Settings::default() })
+    render(&app, snapshot, &Settings { runner_image: runner.to_owned(), ..settings() })
         .map_err(anyhow::Error::msg)
 }
 
@@ -145,6 +155,55 @@ fn jobs_and_apps_that_scale_by_themselves_are_rendered_as_they_are_written() {
         let kinds = byte_equal(&namespace, &tap, &elastic).await?;
         ensure!(kinds.last().is_some_and(|kind| kind == "HorizontalPodAutoscaler"), "{kinds:?}");
         Ok(())
+    });
+}
+
+#[test]
+fn a_shared_redis_that_answers_is_rendered_as_it_is_written_and_without_another_password() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start_with(&namespace, &tap, RUNNER).await?;
+        let of_size = |size: &str| redis::sharing(&json!({"storage": {"size": size}}));
+        namespace.apply(&of_size("2Gi")).await?;
+        redis::answers(&namespace).await?;
+        let kinds = byte_equal(&namespace, &tap, &of_size("2Gi")).await?;
+        ensure!(kinds.iter().filter(|kind| *kind == "Service").count() == 2, "{kinds:?}");
+        for kind in ["PersistentVolumeClaim", "StatefulSet"] {
+            ensure!(kinds.iter().any(|other| other == kind), "no {kind} in {kinds:?}");
+        }
+        ensure!(!kinds.iter().any(|kind| kind == "Secret"), "it has a password: {kinds:?}");
+        namespace.apply(&of_size("1Gi")).await?;
+        let app = reported(&namespace, "shop", "False").await?;
+        let told = rendered(&app, &snapshot(&namespace).await?, RUNNER).err().context("it is refused")?;
+        let problem = condition(&app, "Valid")["message"].as_str().context("a message")?;
+        ensure!(
+            told.to_string().contains("cannot shrink") && problem.contains("cannot shrink"),
+            "{told}\n{problem}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn the_job_before_a_rollout_and_what_comes_after_it_are_rendered_as_they_are_written() {
+    story(Tier::Apiserver, |namespace| async move {
+        let tap = Tap::default();
+        let _operator = Operator::start_with(&namespace, &tap, RUNNER).await?;
+        namespace.apply(&app("shop", &json!({"args": ["old"]}))).await?;
+        settled(&namespace, "shop").await?;
+        let wanted = before::migrating("new", 2);
+        namespace.apply(&wanted).await?;
+        let (_, pod) = before::job(&namespace).await?;
+        let kinds = byte_equal(&namespace, &tap, &wanted).await?;
+        ensure!(kinds.iter().any(|kind| kind == "Job"), "no job in {kinds:?}");
+        before::end(&namespace, &pod, 0).await?;
+        let rolled = async || {
+            let (args, _) = before::args(&namespace).await?;
+            ensure!(args == "new", "{args}");
+            Ok(())
+        };
+        namespace.eventually("the template after the job", SOON, rolled).await?;
+        byte_equal(&namespace, &tap, &wanted).await.map(drop)
     });
 }
 

@@ -305,7 +305,7 @@ pub(crate) async fn grant_role(
 }
 
 /// What the operators of these tests are told beside the runner.
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         forwarder_image: "registry.example/nodeapp-forwarder:1".to_owned(),
         redis_image: "registry.example/redis:1".to_owned(),

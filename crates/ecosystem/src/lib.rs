@@ -8,7 +8,7 @@ pub mod commands;
 pub mod js;
 mod map;
 pub mod names;
-mod node;
+pub mod node;
 pub mod normalise;
 pub mod options;
 pub mod read;

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::read::{Failure, Reading, without_excerpt};
 
-/// How long the user's Node.js may take: it starts, and the file may ask the network.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the user's Node.js may take for each machine: it starts, and the file may ask the network.
+pub const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Loads a file under another number of CPUs and writes what it exports, or what is
 /// wrong with it, after a line that no file writes by chance. What it looks at of the
@@ -132,11 +132,13 @@ pub(crate) fn evaluate(file: &Path, cpus: u32, reading: &Reading<'_>) -> Result<
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
             break status;
         }
-        if started.elapsed() > PATIENCE {
+        if started.elapsed() > reading.time_limit {
             // It may have ended meanwhile; either way it is gone.
             let _ = child.kill();
             let _ = child.wait();
-            return Err(format!("takes longer than {} s in your Node.js", PATIENCE.as_secs()).into());
+            return Err(
+                format!("takes longer than {} s in your Node.js", reading.time_limit.as_secs()).into()
+            );
         }
         std::thread::sleep(Duration::from_millis(5));
     };
@@ -172,4 +174,40 @@ fn said(err: &str) -> String {
         line.split(':').next().is_some_and(|kind| kind.ends_with("Error") && !kind.contains(' '))
     };
     err.lines().find(is_kind).map(|line| format!(": {}", without_excerpt(line))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_never_ends_is_stopped_and_told() {
+        if Command::new("node").arg("--version").output().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "Node.js is missing");
+            eprintln!("skipped: no Node.js here");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let env: BTreeMap<String, String> =
+            [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into();
+        let reading = Reading {
+            env: &env,
+            profile: None,
+            root: None,
+            use_node: true,
+            time_limit: Duration::from_secs(1),
+        };
+        // The second holds the event loop open, in a module that is awaited.
+        for (name, text) in [
+            ("ecosystem.config.js", "for (;;) {}"),
+            ("ecosystem.config.mjs", "await new Promise(() => setInterval(() => {}, 1000))"),
+        ] {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            let told = evaluate(&file, 4, &reading).err().map(|failure| failure.message);
+            assert_eq!(told.as_deref(), Some("takes longer than 1 s in your Node.js"), "{text}");
+        }
+    }
 }

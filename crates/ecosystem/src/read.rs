@@ -30,7 +30,7 @@ pub struct Reading<'a> {
     pub root: Option<&'a Path>,
     /// Run the user's own Node.js instead of the engine.
     pub use_node: bool,
-    /// How long an evaluation may take.
+    /// How long an evaluation may take, see [`js::TIME_LIMIT`] and [`node::TIME_LIMIT`].
     pub time_limit: Duration,
 }
 

@@ -20,13 +20,10 @@ fn root() -> PathBuf {
 fn options() -> String {
     let mut table = "| PM2 | here | | |\n|---|---|---|---|\n".to_owned();
     for option in OPTIONS {
-        let camel = camel(option.name);
-        let mut names = vec![option.name];
-        names.extend(option.aliases);
-        let mut names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        if camel != option.name && !option.name.contains('<') {
-            names.push(format!("`{camel}`"));
-        }
+        let plain: Vec<&str> = std::iter::once(&option.name).chain(option.aliases).copied().collect();
+        let mut names: Vec<String> = plain.iter().map(|name| format!("`{name}`")).collect();
+        let camels = plain.iter().filter(|name| !name.contains('<')).map(|name| camel(name));
+        names.extend(camels.filter(|name| !plain.contains(&name.as_str())).map(|name| format!("`{name}`")));
         let field = if option.field.is_empty() {
             "–".to_owned()
         } else {

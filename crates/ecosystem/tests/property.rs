@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use nodeapp_ecosystem::report::AppReport;
 use nodeapp_ecosystem::{Import, Source, Wishes, stream};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -215,6 +216,27 @@ fn import(apps: &[Value]) -> Import {
     import
 }
 
+/// The keys of an entry that its report has no line about.
+fn untold<'e>(entry: &'e Value, report: &AppReport) -> Vec<&'e String> {
+    let told: BTreeSet<&str> = report.options.iter().map(|entry| entry.option.as_str()).collect();
+    let given = entry.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    given.map(|(key, _)| key).filter(|key| !told.contains(key.as_str())).collect()
+}
+
+#[test]
+fn what_is_the_default_here_too_has_its_line_in_the_report() {
+    let entry = json!({
+        "name": "a", "script": "a.js", "pmx": true, "namespace": "default", "time": true, "log_date_format": "YYYY",
+        "instance_var": "NODE_APP_INSTANCE", "stop_exit_codes": [], "env": {}, "env_staging": {}, "args": [],
+        "merge_logs": true, "out_file": "", "watch": false, "automation": true, "exec_interpreter": "node",
+    });
+    let import = import(std::slice::from_ref(&entry));
+    let report = &import.report.files[0].apps[0];
+    assert_eq!(untold(&entry, report), Vec::<&String>::new(), "{}", import.report.text());
+    let lost = report.options.iter().find(|entry| entry.option == "log_date_format");
+    assert!(lost.is_some_and(|entry| entry.note.contains("time")), "{lost:?}");
+}
+
 /// What the generator makes by chance and PM2 takes, but no app can be made of.
 fn may_be_refused(note: &str) -> bool {
     ["looks like a secret", "belongs to the runner", "PM2 looks for a program"]
@@ -228,8 +250,11 @@ proptest! {
     #[test]
     fn what_pm2_takes_the_operator_takes(entry in entry()) {
         let import = import(std::slice::from_ref(&entry));
-        if import.apps.is_empty() {
-            for option in &import.report.files[0].apps[0].options {
+        let report = &import.report.files[0].apps[0];
+        if !import.apps.is_empty() {
+            prop_assert_eq!(untold(&entry, report), Vec::<&String>::new(), "{}\n{}", entry, import.report.text());
+        } else {
+            for option in &report.options {
                 let refused = option.verdict == nodeapp_ecosystem::report::Verdict::Refused;
                 prop_assert!(!refused || may_be_refused(&option.note), "{}\n{:?}", entry, option);
             }

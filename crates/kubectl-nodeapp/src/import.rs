@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use nodeapp_ecosystem::read::{self, Failure, Reading, Source};
 use nodeapp_ecosystem::secrets::Masks;
-use nodeapp_ecosystem::{Import, NO_IMAGE, Wishes, js, stream, yaml};
+use nodeapp_ecosystem::{Import, NO_IMAGE, Wishes, js, node, stream, yaml};
 
 use crate::{Outcome, files};
 
@@ -144,7 +144,7 @@ fn source(file: &Path, args: &Args, env: &BTreeMap<String, String>) -> Result<So
         profile: args.env.as_deref(),
         root: args.root.as_deref(),
         use_node: args.use_node,
-        time_limit: js::TIME_LIMIT,
+        time_limit: if args.use_node { node::TIME_LIMIT } else { js::TIME_LIMIT },
     };
     nodeapp_ecosystem::read(file, &reading)
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use nodeapp_ecosystem::read::Reading;
 use nodeapp_ecosystem::{Import, Wishes, js, names, stream};
-use serde_json::Value;
+use nodeapp_operator::crd::NodeApp;
+use serde_json::{Value, json};
 
 use crate::{Outcome, files};
 
@@ -40,6 +41,9 @@ const ECOSYSTEM: [&str; 7] = [
     "process.json",
     "process.yml",
 ];
+
+/// The port of an app that says nothing of one.
+const PORT: u16 = 3000;
 
 /// What the folder tells of its app.
 #[derive(Debug, Default, PartialEq)]
@@ -199,12 +203,7 @@ fn dockerignore() -> String {
 fn manifest(folder: &Path, project: &Project, image: &str) -> Result<(String, bool), String> {
     let image = format!("{image}:latest");
     let Some(file) = ECOSYSTEM.into_iter().map(|name| folder.join(name)).find(|file| file.exists()) else {
-        let text = format!(
-            "apiVersion: nodeapp.dev/v1alpha1\nkind: NodeApp\nmetadata:\n  name: {}\nspec:\n  image: {image}\n  script: {}\n  \
-             instances: 2\n  # Given to the app as PORT; take it out for a worker.\n  port: 3000\n",
-            project.name, project.script
-        );
-        return Ok((text, true));
+        return Ok((stream(&[of_package(project, &image)?]), true));
     };
     let env = BTreeMap::new();
     let reading =
@@ -218,6 +217,19 @@ fn manifest(folder: &Path, project: &Project, image: &str) -> Result<(String, bo
         return Err(format!("{}: no app could be imported", file.display()));
     }
     Ok((stream(&import.apps), !import.report.has_failures()))
+}
+
+/// The app of a package that PM2 has no file for.
+fn of_package(project: &Project, image: &str) -> Result<NodeApp, String> {
+    let app = json!({
+        "apiVersion": "nodeapp.dev/v1alpha1",
+        "kind": "NodeApp",
+        "metadata": {"name": project.name},
+        "spec": {"image": image, "script": project.script, "instances": 2, "port": PORT},
+    });
+    eprintln!("nodeapp.yaml: the app is given port {PORT} as PORT; take it out for a worker");
+    serde_json::from_value(app)
+        .map_err(|error| format!("package.json: no NodeApp can be made of it: {error}"))
 }
 
 fn workflow(project: &Project, image: &str) -> String {
@@ -241,8 +253,6 @@ fn workflow(project: &Project, image: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// be in --observed then; their values are not looked at and are better left out.
     #[arg(long)]
     watch_secrets: bool,
+    /// Secret that the operator lets every pod pull its images with, by its own option of this name. May be repeated.
+    #[arg(long = "image-pull-secret", env = "NODEAPP_IMAGE_PULL_SECRETS", value_delimiter = ',')]
+    image_pull_secrets: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -87,12 +90,13 @@ fn children(object: Value, args: &Args, snapshot: &Snapshot) -> Result<Vec<Value
     let key = AppKey { namespace: app.namespace().unwrap_or_default(), name: app.name_any() };
     let given = args.runner_image.as_deref().or_else(|| snapshot.runner_image(&key));
     let runner_image = given.unwrap_or(RUNNER_IMAGE).to_owned();
+    // Without `..`, so that a setting which comes later is not forgotten here.
     let settings = Settings {
         runner_image,
         forwarder_image: args.forwarder_image.clone(),
         redis_image: args.redis_image.clone(),
         watch_secrets: args.watch_secrets,
-        ..Settings::default()
+        image_pull_secrets: args.image_pull_secrets.clone(),
     };
     render(&app, snapshot, &settings)
 }

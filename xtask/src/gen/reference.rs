@@ -43,6 +43,15 @@ pub(crate) fn markdown(crd: &Value) -> Result<String, String> {
     Ok(page)
 }
 
+/// What holds when a field is left out, without what PM2 does.
+pub(crate) fn ours(property: &Value) -> String {
+    if !property["default"].is_null() {
+        return literal(&property["default"]);
+    }
+    let (_, told) = split_default(&flat(&property["description"]));
+    told.split_once(" (PM2: ").map_or(told.clone(), |(ours, _)| ours.to_owned())
+}
+
 /// One row per property, each followed by what lies below it.
 fn fields(page: &mut String, schema: &Value, prefix: &str) {
     let required = schema["required"].as_array().cloned().unwrap_or_default();

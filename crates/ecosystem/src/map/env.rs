@@ -158,12 +158,15 @@ impl Work<'_> {
             .iter()
             .map(|(name, variables)| (name.clone(), self.variables(&format!("env_{name}"), variables)))
             .collect();
+        let has_port = base.contains_key("PORT");
         self.port(&mut base, &mut profiles);
         // All of them first: a secret of one list may stand in another under any name.
         for (name, value) in profiles.values().chain([&base]).flatten() {
             self.masks.extend(secrets::hidden(name, value));
         }
-        if !base.is_empty() {
+        if base.is_empty() && has_port {
+            self.say("env", Verdict::Mapped, "spec.port", "its PORT, and nothing else");
+        } else if !base.is_empty() {
             let list = self.list_of(&base, "env", &format!("{}-env", self.name));
             self.set("env", list);
             self.say("env", Verdict::Mapped, "spec.env", "");

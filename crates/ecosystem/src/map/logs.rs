@@ -33,6 +33,10 @@ impl Work<'_> {
 
     fn lines(&mut self) {
         if self.flag("time") == Some(true) {
+            if self.value("log_date_format").is_some() && !self.origin.recorded {
+                let note = "time takes its place, as in PM2; leave time out to have this format";
+                self.say("log_date_format", Verdict::IgnoredByPm2, "", note);
+            }
             self.set("logDateFormat", "YYYY-MM-DDTHH:mm:ss");
             self.say(
                 "time",

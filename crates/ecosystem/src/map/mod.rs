@@ -124,6 +124,7 @@ pub(crate) fn app(
     work.logs();
     work.rest();
     work.job();
+    work.unsaid();
     let pm2_name = work.leaks(pm2_name);
     work.finish(pm2_name, &metadata)
 }
@@ -258,12 +259,8 @@ impl Work<'_> {
                 self.say_table("pmx", "spec.pmx");
             }
         }
-        match self.flag("automation") {
-            Some(false) => self.say_table("automation", "spec.pmx"),
-            Some(true) if !self.origin.recorded => {
-                self.say("automation", Verdict::Mapped, "", "the default here too");
-            }
-            _ => {}
+        if self.flag("automation") == Some(false) {
+            self.say_table("automation", "spec.pmx");
         }
         let plain = [
             "name_prefix",
@@ -305,6 +302,20 @@ impl Work<'_> {
                 self.say_table(name, "");
             }
         }
+    }
+
+    /// Gives every option of the file its line: what nothing was said of asks for what happens anyway.
+    fn unsaid(&mut self) {
+        if self.origin.recorded {
+            return;
+        }
+        let given = self.normal.written.values().cloned();
+        let profiles = self.normal.profiles.keys().map(|profile| format!("env_{profile}"));
+        let is_said = |option: &String| self.entries.iter().any(|entry| entry.option == *option);
+        let unsaid: Vec<String> = given.chain(profiles).filter(|option| !is_said(option)).collect();
+        let note = "as it is without it".to_owned();
+        let entry = |option| Entry { option, verdict: Verdict::Mapped, field: None, note: note.clone() };
+        self.entries.extend(unsaid.into_iter().map(entry));
     }
 
     /// Refuses secrets that are known by another name and have come in by another
