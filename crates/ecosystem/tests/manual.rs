@@ -116,11 +116,27 @@ fn nothing_that_pm2_has_is_left_out() {
         assert!(OPTIONS.iter().any(|option| option.name == name), "{name}");
     }
     let all: Vec<&str> = COMMANDS.iter().flat_map(|command| command.pm2.split(", ")).collect();
-    let commands = "stop restart reload gracefulReload startOrReload scale delete list ls ps status jlist prettylist describe show \
-        info logs flush reloadLogs logrotate monit dashboard imonit env id pid reset sendSignal trigger attach send save dump \
-        resurrect startup unstartup cleardump update ping kill report ecosystem init deploy pull forward backward install \
-        uninstall set get unset conf serve web inspect profile:cpu profile:mem slist link plus monitor pm2-runtime";
+    let commands = "start stop restart reload gracefulReload startOrRestart startOrReload startOrGracefulReload scale delete list \
+        ls ps status jlist prettylist describe show info logs flush reloadLogs logrotate monit dashboard imonit env id pid reset \
+        sendSignal trigger attach send save dump resurrect startup unstartup cleardump update ping kill report ecosystem init \
+        deploy pull forward backward install uninstall set get unset conf serve web inspect profile:cpu profile:mem slist link \
+        plus monitor pm2-runtime pm2-docker all /regex/ --only --update-env --watch --force -i --name --sort --parallel --silent \
+        --no-daemon --attach --mini-list";
     for name in commands.split_whitespace() {
         assert!(all.iter().any(|known| known.split(' ').next() == Some(name)), "{name}");
+    }
+    // What comes after a command has its own answer, in a row that begins with the command.
+    for (command, words) in [
+        ("deploy", "setup REF revert current previous list exec run"),
+        ("logs", "--lines --nostream --raw --json --format --timestamp --err --out --highlight"),
+        ("pm2-runtime", "--json --format --formatted --raw --web --delay --no-auto-exit"),
+        ("serve", "--spa --ftp --basic-auth-username --basic-auth-password"),
+    ] {
+        let rows: Vec<&str> =
+            COMMANDS.iter().map(|row| row.pm2).filter(|row| row.split(' ').next() == Some(command)).collect();
+        for word in words.split(' ') {
+            let is_there = |row: &&str| row.split([' ', ',']).any(|other| other == word);
+            assert!(rows.iter().any(|row| is_there(row)), "{command} {word}");
+        }
     }
 }
