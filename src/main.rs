@@ -139,6 +139,7 @@ fn run(arguments: Run) -> ExitCode {
             redis_image: arguments.redis_image,
             watch_secrets: arguments.watch_secrets,
             image_pull_secrets: arguments.image_pull_secrets,
+            namespace: None,
         },
         listen: arguments.listen,
         namespaces: arguments.namespaces,

@@ -68,13 +68,14 @@ pub struct Options {
 /// Only for what waiting does not heal; a missing API server, API or right is
 /// waited for.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let Options { settings, listen, namespaces, lease, log_level } = options;
+    let Options { mut settings, listen, namespaces, lease, log_level } = options;
     let stop = stop_signal().map_err(Error::Signals)?;
     let metrics = Metrics::new();
     let health = Arc::new(Health::in_namespaces(&WATCHED, &namespaces));
     let (listener, address) =
         bind(listen).await.map_err(|source| Error::Listen { address: listen, source })?;
     let client = client::connect(&metrics).await.map_err(Error::Connect)?;
+    settings.namespace = Some(client.default_namespace().to_owned());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         runner_image = settings.runner_image,

@@ -127,6 +127,27 @@ pub const TABLE: &[Permission] = &[
         unproved: &[],
     },
     Permission {
+        group: "gateway.networking.k8s.io",
+        resource: "httproutes",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "an app with httpRoute is reached through a Gateway, where the cluster has the Gateway API",
+        unproved: &[],
+    },
+    Permission {
+        group: "networking.k8s.io",
+        resource: "ingresses",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "an app with ingress is reached from outside by an ingress controller",
+        unproved: &[],
+    },
+    Permission {
+        group: "networking.k8s.io",
+        resource: "networkpolicies",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "an app with networkPolicy, its runner and its Redis are reached only by whom it says",
+        unproved: &[],
+    },
+    Permission {
         group: "nodeapp.dev",
         resource: "nodeapps",
         verbs: &["list", "watch"],

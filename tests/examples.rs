@@ -167,8 +167,9 @@ fn full_example_shows_every_field() {
     let text = read(&root().join("examples/nodeapp-full.yaml"));
     let schema = spec_schema();
     let fields = schema["properties"].as_object().expect("the spec has fields");
-    let nested = ["probes", "logRotate", "resources", "pod"]
-        .map(|name| fields[name]["properties"].as_object().expect("fields"));
+    let nested =
+        ["probes", "logRotate", "resources", "pod", "service", "ingress", "httpRoute", "networkPolicy"]
+            .map(|name| fields[name]["properties"].as_object().expect("fields"));
     for name in fields.keys().chain(nested.into_iter().flat_map(|fields| fields.keys())) {
         let shown =
             text.lines().any(|line| line.trim_start_matches([' ', '#']).starts_with(&format!("{name}:")));

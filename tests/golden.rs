@@ -35,6 +35,7 @@ fn render(app: &str) -> Result<String> {
         forwarder_image: "registry.example/nodeapp-forwarder:9.9.9".to_owned(),
         redis_image: "registry.example/valkey:8.1".to_owned(),
         watch_secrets: false,
+        namespace: Some("nodeapp-system".to_owned()),
         ..Settings::default()
     };
     let Children {
@@ -47,6 +48,7 @@ fn render(app: &str) -> Result<String> {
         cron_job,
         autoscaler,
         redis,
+        network,
         ..
     } = desired(&valid, &Observed::default(), &settings);
     let redis = match redis.wanted() {
@@ -64,6 +66,11 @@ fn render(app: &str) -> Result<String> {
         deployment.as_ref().map(yaml).transpose()?,
         cron_job.as_ref().map(yaml).transpose()?,
         autoscaler.as_ref().map(yaml).transpose()?,
+        network.policy.as_ref().map(yaml).transpose()?,
+        network.redis_policy.as_ref().map(yaml).transpose()?,
+        network.headless.as_ref().map(yaml).transpose()?,
+        network.ingress.as_ref().map(yaml).transpose()?,
+        network.route.as_ref().map(yaml).transpose()?,
     ];
     Ok(documents.into_iter().flatten().chain(redis).collect::<Vec<_>>().join("---\n"))
 }
@@ -110,6 +117,12 @@ fn apps_with_a_redis_beside_them_of_their_own_and_elsewhere() -> Result<()> {
 #[test]
 fn a_worker_without_a_port() -> Result<()> {
     compare("worker")
+}
+
+#[test]
+fn apps_that_are_reached_from_outside_and_shut_off_from_others() -> Result<()> {
+    compare("network")?;
+    compare("network-worker")
 }
 
 #[test]

@@ -279,6 +279,85 @@ fn redis() -> Vec<Row> {
     ]
 }
 
+fn network() -> Vec<Row> {
+    let port = || json!({"port": 3000});
+    let with = |field: &str, given: Value| json!({"port": 3000, field: given});
+    let pair = |value: &str| json!({"key": "a", "value": value});
+    let peer = |app: &str| json!({"podSelector": {"matchLabels": {"app": app}}});
+    let open = || with("service", json!({"type": "LoadBalancer"}));
+    let client = || with("service", json!({"sessionAffinity": "ClientIP"}));
+    let more = || with("service", json!({"type": "NodePort", "ports": [{"name": "a", "port": 80}]}));
+    let policies = || json!("Local");
+    let service = vec![
+        within("service.type", port(), json!("ClusterIP"), json!("NodePort")),
+        within("service.sessionAffinity", port(), json!("None"), json!("ClientIP")),
+        within("service.sessionAffinityConfig.clientIP.timeoutSeconds", client(), json!(1), json!(2)),
+        within("service.appProtocol", port(), json!("http"), json!("kubernetes.io/ws")),
+        within("service.nodePort", open(), json!(30_000), json!(30_001)),
+        within("service.ports[].name", more(), json!("a"), json!("b")),
+        within("service.ports[].port", more(), json!(80), json!(81)),
+        within("service.ports[].targetPort", more(), json!("http"), json!(8080)),
+        within("service.ports[].protocol", more(), json!("TCP"), json!("UDP")),
+        within("service.ports[].appProtocol", more(), json!("http"), json!("kubernetes.io/ws")),
+        within("service.ports[].nodePort", more(), json!(30_000), json!(30_001)),
+        within("service.headless", port(), json!(false), json!(true)),
+        within("service.internalTrafficPolicy", port(), json!("Cluster"), policies()),
+        within("service.externalTrafficPolicy", open(), json!("Cluster"), policies()),
+        within("service.trafficDistribution", port(), Value::Null, json!("PreferClose")),
+        within("service.loadBalancerClass", open(), json!("a/b"), json!("a/c")),
+        within("service.loadBalancerSourceRanges[]", open(), json!("10.0.0.0/8"), json!("10.0.0.0/9")),
+        within("service.labels.*", port(), pair("1"), pair("2")),
+        within("service.annotations.*", port(), pair("1"), pair("2")),
+    ];
+    let host = |given: Value| with("ingress", json!({ "hosts": [given] }));
+    let any = || host(json!({"host": "a"}));
+    let path = || host(json!({"paths": [{"path": "/a"}]}));
+    let served = |kind: &str, given: Value| json!({"port": 3000, "service": {"ports": [{"name": "b", "port": 80}]}, kind: given});
+    let cookie = || with("ingress", json!({"hosts": [{}], "className": "nginx", "cookieAffinity": {}}));
+    let ingress = vec![
+        within("ingress.className", any(), json!("a"), json!("b")),
+        within("ingress.controller", cookie(), json!("IngressNginx"), json!("Traefik")),
+        within("ingress.hosts[].host", any(), json!("a"), json!("b")),
+        within("ingress.hosts[].paths[].path", path(), json!("/a"), json!("/b")),
+        within("ingress.hosts[].paths[].pathType", path(), json!("Prefix"), json!("Exact")),
+        within(
+            "ingress.hosts[].paths[].port",
+            served("ingress", json!({"hosts": [{"paths": [{"path": "/a"}]}]})),
+            json!("http"),
+            json!("b"),
+        ),
+        within("ingress.tls[].hosts[]", any(), json!("a"), json!("b")),
+        within("ingress.tls[].secretName", any(), json!("a"), json!("b")),
+        within("ingress.cookieAffinity.name", cookie(), json!("a"), json!("b")),
+        within("ingress.cookieAffinity.maxAgeSeconds", cookie(), json!(1), json!(2)),
+        within("ingress.labels.*", any(), pair("1"), pair("2")),
+        within("ingress.annotations.*", any(), pair("1"), pair("2")),
+    ];
+    let edge = || with("httpRoute", json!({"parentRefs": [{"name": "a"}]}));
+    let one = || json!({"parentRefs": [{"name": "a"}], "paths": [{"value": "/a"}]});
+    let route = vec![
+        within("httpRoute.parentRefs[].name", edge(), json!("a"), json!("b")),
+        within("httpRoute.parentRefs[].namespace", edge(), json!("a"), json!("b")),
+        within("httpRoute.parentRefs[].sectionName", edge(), json!("a"), json!("b")),
+        within("httpRoute.parentRefs[].port", edge(), json!(80), json!(443)),
+        within("httpRoute.hostnames[]", edge(), json!("a"), json!("b")),
+        within("httpRoute.paths[].type", with("httpRoute", one()), json!("Exact"), json!("PathPrefix")),
+        within("httpRoute.paths[].value", with("httpRoute", one()), json!("/a"), json!("/b")),
+        within("httpRoute.paths[].port", served("httpRoute", one()), json!("http"), json!("b")),
+        within("httpRoute.labels.*", edge(), pair("1"), pair("2")),
+        within("httpRoute.annotations.*", edge(), pair("1"), pair("2")),
+    ];
+    let shared = json!({"redis": {"mode": "Shared"}});
+    let to = |app: &str| json!({ "to": [peer(app)] });
+    let policy = vec![
+        within("networkPolicy.from[]", port(), peer("a"), peer("b")),
+        row("networkPolicy.metricsFrom[]", peer("a"), peer("b")),
+        within("networkPolicy.redisFrom[]", shared, peer("a"), peer("b")),
+        row("networkPolicy.egress[]", to("a"), to("b")),
+    ];
+    [service, ingress, route, policy].into_iter().flatten().collect()
+}
+
 fn pod() -> Vec<Row> {
     let of = |pod: Value| json!({"pod": pod});
     let pair = |key: &str, value: &str| json!({"key": key, "value": value});
@@ -413,7 +492,10 @@ fn children(row: &Row, value: &Value) -> String {
     let pods = (children.deployment, children.cron_job, children.autoscaler);
     let around = (children.service_account, children.service, children.disruption_budget);
     let redis = children.redis.wanted().map(|redis| (&redis.claim, &redis.service, &redis.stateful_set));
-    serde_json::to_string(&(around, pods, children.restarts.status, children.job, redis)).unwrap()
+    let network = &children.network;
+    let network =
+        (&network.headless, &network.ingress, &network.route, &network.policy, &network.redis_policy);
+    serde_json::to_string(&(around, pods, children.restarts.status, children.job, redis, network)).unwrap()
 }
 
 /// A node for those that fill it.
@@ -443,8 +525,10 @@ fn made(row: &Row, spec: &Value, observed: &Observed) -> Children<Prepared> {
 
 #[test]
 fn every_field_changes_what_is_made() {
-    let rows: Vec<Row> =
-        [top_level(), autoscaling(), logs(), env(), probes(), redis(), pod()].into_iter().flatten().collect();
+    let rows: Vec<Row> = [top_level(), autoscaling(), logs(), env(), probes(), redis(), network(), pod()]
+        .into_iter()
+        .flatten()
+        .collect();
     for row in &rows {
         let [one, other] = &row.values;
         assert_ne!(children(row, one), children(row, other), "{} has no effect", row.leaf);

@@ -2,6 +2,7 @@
 //! not as it should be, and never what belongs to someone else.
 
 mod clean;
+mod network;
 mod redis;
 mod try_out;
 
@@ -127,6 +128,7 @@ impl<'a> Writer<'a> {
             held_up,
             unnumbered,
             redis,
+            network,
             waiting,
             untried: _,
             contested: _,
@@ -138,6 +140,8 @@ impl<'a> Writer<'a> {
         let service_account = self.one(service_account, observed.service_account.as_deref()).await?;
         let revision = self.one(revision, known.as_ref()).await?;
         let service = self.optional(service, observed.service.as_deref()).await?;
+        // Before the pods that they are about.
+        let network = Box::pin(self.guards(network, observed)).await?;
         let disruption_budget = self.budget(disruption_budget, by_load, observed).await?;
         Box::pin(self.jobs(job, obsolete_jobs)).await?;
         let redis = Box::pin(self.redis(redis, &observed.redis)).await?;
@@ -162,11 +166,14 @@ impl<'a> Writer<'a> {
         };
         let pods = Pods { deployment, cron_job, runs };
         self.forget_history(&revision, course.running.as_deref(), observed).await?;
+        // Last, so that what a cluster has to say against them holds nothing else up.
+        let network = Box::pin(self.entrances(network, observed)).await?;
         let applied =
             Children::new(service_account, revision, course, service, disruption_budget, pods, restarts);
         let (contested, volume_refused) = (self.contested.take(), self.volume_refused.take());
         let applied = Children { contested, volume_refused, ..applied };
-        Ok(Children { filling, autoscaler, rivals, held_up, unnumbered, redis, waiting, ..applied })
+        let applied = Children { filling, autoscaler, rivals, held_up, unnumbered, ..applied };
+        Ok(Children { redis, network, waiting, ..applied })
     }
 
     /// The budget. It comes with the second instance: then nobody has deleted it.

@@ -149,6 +149,7 @@ fn is_atomic(field: &str) -> bool {
             | "labelSelector"
             | "namespaceSelector"
             | "nodeSelector"
+            | "podSelector"
             | "secretKeyRef"
             | "configMapKeyRef"
             | "scaleTargetRef"

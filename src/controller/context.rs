@@ -10,6 +10,7 @@ use super::capacity::Capacity;
 use super::desired::Settings;
 use super::events::Publisher;
 use super::fights::Fights;
+use super::gateway::Gateway;
 use super::observe::Caches;
 use super::pace::Pace;
 use super::references::References;
@@ -37,6 +38,8 @@ pub struct Context {
     pub fights: Fights,
     /// How much room the nodes have.
     pub capacity: Capacity,
+    /// Whether there is a Gateway API.
+    pub gateway: Gateway,
     /// Where Events go.
     pub events: Publisher,
     /// What is counted.
@@ -60,6 +63,7 @@ impl Context {
             pace: Pace::default(),
             fights: Fights::default(),
             capacity: Capacity::default(),
+            gateway: Gateway::default(),
             metrics,
             health,
         }
@@ -77,5 +81,6 @@ impl Context {
         self.fights.forget(app);
         self.references.forget(app);
         self.capacity.fills(app, false);
+        self.gateway.wants(app, false);
     }
 }

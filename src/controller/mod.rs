@@ -21,6 +21,7 @@ pub mod desired;
 pub mod error;
 pub mod events;
 pub mod fights;
+pub mod gateway;
 pub mod names;
 pub mod numbering;
 pub mod observe;
@@ -55,7 +56,7 @@ use apply::{Brake, Repair, Writer};
 use cache::AppKey;
 use context::Context;
 use error::{Class, Error};
-use observe::{Names, Observed, Owner};
+use observe::{Names, Observed, Owner, Wanted};
 use outcome::{Done, Outcome};
 use replicas::Autoscaled;
 use status::{Findings, Live};
@@ -172,6 +173,7 @@ async fn five_steps(
     let observed = observe::cached(&context.caches, owner, &last);
     let (nodes, same_spec) = context.capacity.known_to(key, same_spec);
     let mut observed = observed.among(nodes, same_spec);
+    observed.network.lacks_gateway_api = !context.gateway.is_served();
     observed.unnumbered = unnumbered
         .filter(|error| error.class().needs_a_person() || is_lasting(context, app, key))
         .map(|error| (error.class(), told_of_numbers(error)));
@@ -191,6 +193,7 @@ async fn five_steps(
         }
     };
     context.capacity.fills(key, valid.fill.is_some());
+    context.gateway.wants(key, valid.network.route.is_some());
     match Box::pin(carry_out(&valid, owner, observed, context)).await {
         Ok(CarriedOut::Done { children, outcome, repairs, refused }) => {
             report::repaired(context, app, &children, &repairs).await;
@@ -290,6 +293,7 @@ async fn carry_out(
         let revision = children.revision.name_any();
         let job = children.job.as_ref().map(ResourceExt::name_any);
         let redis = children.redis.wanted().map(|redis| redis.stateful_set.name_any());
+        let network = Wanted::of(&children.network);
         let applied = Box::pin(writer.apply(children, Autoscaled::of(valid), &observed)).await;
         context.metrics.wrote_children(writer.writes());
         match applied {
@@ -309,7 +313,8 @@ async fn carry_out(
             }
             Err(error) if error.is_taken() && !looked => {
                 looked = true;
-                let names = Names { revision: &revision, job: job.as_deref(), redis: redis.as_deref() };
+                let (job, redis) = (job.as_deref(), redis.as_deref());
+                let names = Names { revision: &revision, job, redis, network };
                 observed = observe::live(&context.client, owner, names, observed).await?;
             }
             Err(error) => return Err(error),

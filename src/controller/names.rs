@@ -66,6 +66,11 @@ pub const REDIS_LOCAL_PORT: u16 = 6379;
 pub const APP_CONTAINER: &str = "app";
 /// Name of the container of the job before a rollout.
 pub const BEFORE_CONTAINER: &str = "before-rollout";
+/// On the operator's own pods, as the chart makes them: by these its `NetworkPolicies` know it.
+pub const OPERATOR_LABELS: [(&str, &str); 2] =
+    [("app.kubernetes.io/component", "operator"), ("app.kubernetes.io/part-of", MANAGER)];
+/// Label that every namespace has with its name.
+pub const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
 /// Name of the app's port in containers and Service.
 pub const APP_PORT: &str = "http";
 /// Name of the runner's port.
@@ -169,6 +174,16 @@ pub fn redis(app: &str) -> String {
     format!("{}-{}-redis", stem.trim_end_matches('-'), hash(app))
 }
 
+/// Name of the Service of an app that stands for the addresses of its pods.
+pub fn headless(app: &str) -> String {
+    const MOST: usize = 63 - "-headless".len();
+    if app.len() <= MOST {
+        return format!("{app}-headless");
+    }
+    let stem: String = app.chars().take(MOST - HASH_LENGTH - 1).collect();
+    format!("{}-{}-headless", stem.trim_end_matches('-'), hash(app))
+}
+
 /// Name of the Secret with its password.
 pub fn redis_secret(app: &str) -> String {
     format!("{}-auth", redis(app))
@@ -233,6 +248,7 @@ mod tests {
             prop_assert!(is_subdomain(&revision(&app, &source)));
             let redis = redis(&app);
             prop_assert!(is_service_name(&redis) && redis.len() <= 52, "{}", redis);
+            prop_assert!(is_service_name(&headless(&app)), "{}", headless(&app));
             let job = before_job(&app, &revision(&app, &source), &source);
             prop_assert!(is_subdomain(&job) && job.len() <= 63, "{}", job);
             for (key, value) in labels(&app) {
@@ -250,6 +266,7 @@ mod tests {
             prop_assume!(first != second);
             prop_assert_ne!(revision(&first, &source), revision(&second, &other));
             prop_assert_ne!(redis(&first), redis(&second));
+            prop_assert_ne!(headless(&first), headless(&second));
         }
 
         #[test]

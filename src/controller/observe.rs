@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope};
@@ -16,8 +17,9 @@ use serde::de::DeserializeOwned;
 
 use super::cache::{AppKey, Cache};
 use super::capacity::Known;
-use super::desired::{History, revision_of};
+use super::desired::{History, NetworkChildren, revision_of};
 use super::error::{Action, Class, Error};
+use super::gateway::HttpRoute;
 use super::names::{self, APP_LABEL, MANAGED_BY_LABEL, MANAGER, REVISION_ANNOTATION, annotation};
 use super::pods::AppPod;
 use super::references::Contents;
@@ -53,6 +55,12 @@ pub struct Caches {
     pub claims: Cache<PersistentVolumeClaim>,
     /// Autoscalers, those of others too: by the Deployment that they scale.
     pub autoscalers: Cache<HorizontalPodAutoscaler>,
+    /// What leads to apps by an ingress controller.
+    pub ingresses: Cache<Ingress>,
+    /// What leads to apps by a Gateway, where there is such an API.
+    pub routes: Cache<HttpRoute>,
+    /// Who may reach pods.
+    pub network_policies: Cache<NetworkPolicy>,
     /// What the runners in them have told.
     pub runners: Runners,
 }
@@ -93,6 +101,8 @@ pub struct Observed {
     pub rollback: Option<RollbackByHand>,
     /// A Redis that all instances share.
     pub redis: ObservedRedis,
+    /// What leads to the app beside its Service, and what keeps others away.
+    pub network: ObservedNetwork,
     /// Autoscaler.
     pub autoscaler: Option<Arc<HorizontalPodAutoscaler>>,
     /// Names of autoscalers of others that scale the Deployment.
@@ -130,6 +140,25 @@ pub struct ObservedRedis {
     pub claim: Option<Arc<PersistentVolumeClaim>>,
 }
 
+/// What leads to an app beside its Service, and what keeps others away.
+#[derive(Clone, Debug, Default)]
+pub struct ObservedNetwork {
+    /// A Service that stands for the addresses of the pods.
+    pub headless: Option<Arc<Service>>,
+    /// For an ingress controller.
+    pub ingress: Option<Arc<Ingress>>,
+    /// For a Gateway.
+    pub route: Option<Arc<HttpRoute>>,
+    /// Whether the status knows of a route: then one that is not there has been deleted.
+    pub had_route: bool,
+    /// The cluster does not have the Gateway API.
+    pub lacks_gateway_api: bool,
+    /// Of the app's pods.
+    pub policy: Option<Arc<NetworkPolicy>>,
+    /// Of its Redis.
+    pub redis_policy: Option<Arc<NetworkPolicy>>,
+}
+
 /// An object that has the name of a child but belongs to someone else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
@@ -144,7 +173,16 @@ pub struct Taken {
 impl std::fmt::Display for Taken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { kind, name, holder } = self;
-        write!(f, "{kind} {name} exists and {holder}; delete or rename it, or give this NodeApp another name")
+        let field = match *kind {
+            <Ingress as k8s_openapi::Resource>::KIND => ", take spec.ingress out",
+            <HttpRoute as k8s_openapi::Resource>::KIND => ", take spec.httpRoute out",
+            <NetworkPolicy as k8s_openapi::Resource>::KIND => ", take spec.networkPolicy out",
+            _ => "",
+        };
+        write!(
+            f,
+            "{kind} {name} exists and {holder}; delete or rename it{field}, or give this NodeApp another name"
+        )
     }
 }
 
@@ -189,6 +227,7 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
             service: sort_out(caches.services.named(owner.key, &redis), owner, &mut taken),
             claim: sort_out(caches.claims.named(owner.key, &redis), owner, &mut taken),
         },
+        network: network(caches, owner, status, &mut taken),
         autoscaler: sort_out(named(&caches.autoscalers, owner), owner, &mut taken),
         rivals: rivals(caches, owner),
         wanted_before: status.desired_replicas,
@@ -199,6 +238,26 @@ pub fn cached(caches: &Caches, owner: Owner<'_>, status: &NodeAppStatus) -> Obse
         filled: status.fill_cluster.clone(),
         taken,
         ..Observed::default()
+    }
+}
+
+fn network(
+    caches: &Caches,
+    owner: Owner<'_>,
+    status: &NodeAppStatus,
+    taken: &mut Vec<Taken>,
+) -> ObservedNetwork {
+    let Owner { key, .. } = owner;
+    let headless = caches.services.named(key, &names::headless(&key.name));
+    let redis_policy = caches.network_policies.named(key, &names::redis(&key.name));
+    ObservedNetwork {
+        headless: sort_out(headless, owner, taken),
+        ingress: sort_out(named(&caches.ingresses, owner), owner, taken),
+        route: sort_out(named(&caches.routes, owner), owner, taken),
+        had_route: status.http_route.as_ref().is_some_and(|route| route.exists),
+        lacks_gateway_api: false,
+        policy: sort_out(named(&caches.network_policies, owner), owner, taken),
+        redis_policy: sort_out(redis_policy, owner, taken),
     }
 }
 
@@ -231,6 +290,32 @@ pub struct Names<'a> {
     pub job: Option<&'a str>,
     /// What belongs to a shared Redis, if there is to be one.
     pub redis: Option<&'a str>,
+    /// What there is to be beside the Service.
+    pub network: Wanted,
+}
+
+/// What there is to be beside the Service: the rest need not be asked for.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // One for each child.
+pub struct Wanted {
+    headless: bool,
+    ingress: bool,
+    route: bool,
+    policy: bool,
+    redis_policy: bool,
+}
+
+impl Wanted {
+    /// Of these children.
+    pub const fn of(children: &NetworkChildren) -> Self {
+        Self {
+            headless: children.headless.is_some(),
+            ingress: children.ingress.is_some(),
+            route: children.route.is_some(),
+            policy: children.policy.is_some(),
+            redis_policy: children.redis_policy.is_some(),
+        }
+    }
 }
 
 /// What the API server knows: asked when a name was found taken, since objects
@@ -238,7 +323,7 @@ pub struct Names<'a> {
 pub async fn live(
     client: &Client,
     owner: Owner<'_>,
-    Names { revision, job, redis }: Names<'_>,
+    Names { revision, job, redis, network }: Names<'_>,
     mut known: Observed,
 ) -> Result<Observed, Error> {
     let mut taken = Vec::new();
@@ -256,6 +341,7 @@ pub async fn live(
             claim: sort_out(get(client, owner, name).await?, owner, &mut taken),
         };
     }
+    live_network(client, owner, network, &mut known.network, &mut taken).await?;
     let revision = sort_out(get::<ControllerRevision>(client, owner, revision).await?, owner, &mut taken);
     if let Some(revision) = revision {
         known.revisions.retain(|known| known.metadata.name != revision.metadata.name);
@@ -268,6 +354,32 @@ pub async fn live(
     }
     known.taken = taken;
     Ok(known)
+}
+
+async fn live_network(
+    client: &Client,
+    owner: Owner<'_>,
+    wanted: Wanted,
+    known: &mut ObservedNetwork,
+    taken: &mut Vec<Taken>,
+) -> Result<(), Error> {
+    let name = &owner.key.name;
+    if wanted.headless {
+        known.headless = sort_out(get(client, owner, &names::headless(name)).await?, owner, taken);
+    }
+    if wanted.ingress {
+        known.ingress = sort_out(get(client, owner, name).await?, owner, taken);
+    }
+    if wanted.route {
+        known.route = sort_out(get(client, owner, name).await?, owner, taken);
+    }
+    if wanted.policy {
+        known.policy = sort_out(get(client, owner, name).await?, owner, taken);
+    }
+    if wanted.redis_policy {
+        known.redis_policy = sort_out(get(client, owner, &names::redis(name)).await?, owner, taken);
+    }
+    Ok(())
 }
 
 fn rivals(caches: &Caches, owner: Owner<'_>) -> Vec<String> {

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::cache::{AppKey, Cache, Form};
 use super::capacity::Known;
-use super::desired::{self, Children, Prepared, RedisChildren, Settings, SharedChildren};
+use super::desired::{self, Children, NetworkChildren, Prepared, RedisChildren, Settings, SharedChildren};
 use super::names;
 use super::observe::{self, Caches, Owner};
 use super::references::{Content, Contents};
@@ -56,6 +56,9 @@ impl Snapshot {
             "PersistentVolumeClaim" => keep(&caches.claims, object, &kind)?,
             "CronJob" => keep(&caches.cron_jobs, object, &kind)?,
             "HorizontalPodAutoscaler" => keep(&caches.autoscalers, object, &kind)?,
+            "Ingress" => keep(&caches.ingresses, object, &kind)?,
+            "HTTPRoute" => keep(&caches.routes, object, &kind)?,
+            "NetworkPolicy" => keep(&caches.network_policies, object, &kind)?,
             "Pod" => keep(&caches.pods, object, &kind)?,
             "ConfigMap" => {
                 let found: ConfigMap = parsed(object, &kind)?;
@@ -200,12 +203,14 @@ fn objects(children: Children<Prepared>, owned: bool) -> Vec<Value> {
         held_up: _,
         unnumbered: _,
         redis,
+        network,
         waiting: _,
         untried: _,
         contested: _,
         volume_refused: _,
         stage: _,
     } = children;
+    let NetworkChildren { headless, ingress, route, route_waits: _, policy, redis_policy } = network;
     let redis = match redis {
         RedisChildren::Wanted(children) => of_redis(*children, owned),
         RedisChildren::Unwanted | RedisChildren::StillUsed | RedisChildren::Missing => Vec::new(),
@@ -214,6 +219,9 @@ fn objects(children: Children<Prepared>, owned: bool) -> Vec<Value> {
         Some(value(service_account, owned)),
         Some(value(revision, owned)),
         service.map(|service| value(service, owned)),
+        policy.map(|policy| value(policy, owned)),
+        redis_policy.map(|policy| value(policy, owned)),
+        headless.map(|service| value(service, owned)),
         disruption_budget.map(|budget| value(budget, owned)),
         job.map(|job| value(job, owned)),
     ];
@@ -221,6 +229,8 @@ fn objects(children: Children<Prepared>, owned: bool) -> Vec<Value> {
         cron_job.map(|cron_job| value(cron_job, owned)),
         deployment.map(|deployment| value(deployment, owned)),
         autoscaler.map(|autoscaler| value(autoscaler, owned)),
+        ingress.map(|ingress| value(ingress, owned)),
+        route.map(|route| value(route, owned)),
     ];
     all.into_iter().flatten().chain(redis).chain(pods.into_iter().flatten()).collect()
 }

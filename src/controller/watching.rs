@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use k8s_openapi::Resource as _;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{Error, Event};
 
 use super::error::chain;
+use super::gateway::{HttpRoute, is_absent};
 use crate::health::Health;
 use crate::metrics::Metrics;
 
@@ -55,6 +57,10 @@ pub(super) fn note<K>(
             if health.watch_delivers(name, matches!(event, Event::InitDone)) {
                 tracing::debug!(watch = name, "the watch delivers again");
             }
+        }
+        // No part of Kubernetes: there is nothing to watch, and that is known.
+        Err(error) if kind == HttpRoute::KIND && is_absent(error) => {
+            health.watch_delivers(name, true);
         }
         Err(error) => {
             metrics.watch_failed(kind);

@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::Api;
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
@@ -30,11 +31,11 @@ use super::context::Context;
 use super::pods::{AppPod, slim_pod};
 use super::references::Referable;
 use super::watching::{WatchBackoff, note};
-use super::{Guarded, capacity, names, reconcile, retry, runners, scopes};
+use super::{Guarded, capacity, gateway, names, reconcile, retry, runners, scopes};
 use crate::health::watch_name;
 
 /// The kinds that are watched, as `/readyz` calls them.
-pub const WATCHED: [&str; 13] = [
+pub const WATCHED: [&str; 16] = [
     "NodeApp",
     "ServiceAccount",
     "ControllerRevision",
@@ -47,6 +48,9 @@ pub const WATCHED: [&str; 13] = [
     "HorizontalPodAutoscaler",
     "StatefulSet",
     "PersistentVolumeClaim",
+    "Ingress",
+    "NetworkPolicy",
+    "HTTPRoute",
     "ConfigMap",
 ];
 
@@ -81,7 +85,10 @@ pub async fn run(
 ) -> Result<(), WatchEnded> {
     let (touched, children) = mpsc::unbounded_channel();
     let mut watches = JoinSet::new();
-    let listed = watch_children(&context, &touched, &mut watches);
+    let mut listed = watch_children(&context, &touched, &mut watches);
+    let (routes, routes_listed) = watch::channel(false);
+    watches.spawn(gateway::keep_watching(context.clone(), touched.clone(), routes));
+    listed.push(routes_listed);
     watches.spawn(capacity::keep_looking(context.clone(), touched.clone()));
     watches.spawn(runners::keep_asking(context.clone(), touched, all_listed(listed.clone())));
     let (changed, config) = mpsc::unbounded_channel();
@@ -215,6 +222,15 @@ fn watch_children(
         watch_kind::<Deployment, _>(context, ours(), |it| &it.caches.deployments, slim, touched, tasks),
         watch_kind::<StatefulSet, _>(context, ours(), |it| &it.caches.stateful_sets, slim, touched, tasks),
         watch_kind::<PersistentVolumeClaim, _>(context, ours(), |it| &it.caches.claims, slim, touched, tasks),
+        watch_kind::<Ingress, _>(context, ours(), |it| &it.caches.ingresses, slim, touched, tasks),
+        watch_kind::<NetworkPolicy, _>(
+            context,
+            ours(),
+            |it| &it.caches.network_policies,
+            slim,
+            touched,
+            tasks,
+        ),
         watch_kind::<HorizontalPodAutoscaler, _>(
             context,
             all(),
@@ -303,7 +319,7 @@ fn bare<K>(object: &mut PartialObjectMeta<K>) {
 }
 
 /// What happens to a kind in the namespaces that are watched.
-fn watched<K>(
+pub(super) fn watched<K>(
     context: &Context,
     config: watcher::Config,
     slim: fn(&mut K),

@@ -91,6 +91,10 @@ pub enum Reason {
     AutoscalerInactive,
     /// The app's shared Redis does not answer.
     RedisNotReady,
+    /// The cluster does not have the Gateway API.
+    GatewayApiMissing,
+    /// A Gateway has not accepted the app's route.
+    RouteNotAccepted,
     /// Nothing is wrong.
     Healthy,
     /// The spec can be carried out.
@@ -153,6 +157,8 @@ impl Reason {
             Self::ForeignChanges => "ForeignChanges",
             Self::AutoscalerInactive => "AutoscalerInactive",
             Self::RedisNotReady => "RedisNotReady",
+            Self::GatewayApiMissing => "GatewayApiMissing",
+            Self::RouteNotAccepted => "RouteNotAccepted",
             Self::Healthy => "Healthy",
             Self::Accepted => "Accepted",
             Self::PlainCredentials => "PlainCredentials",

@@ -13,12 +13,14 @@ use super::files::{log_path, writable_paths};
 use super::instance::{FillCluster, variable};
 use super::launch::UnhandledRejections;
 use super::logs::{LogRotate, LogType};
+use super::network::{NetworkPolicy, Service};
 use super::notation::{Delay, Size, Time};
 use super::pod::{Pod, mounts, object};
 use super::probes::Probes;
 use super::redis::Redis;
 use super::resources::Resources;
 use super::rollout::Rollout;
+use super::route::{HttpRoute, Ingress};
 use super::status::NodeAppStatus;
 use super::stop::KillSignal;
 
@@ -103,6 +105,10 @@ use super::stop::KillSignal;
 #[x_kube(validation = (
     "!has(self.autoscaling) || self.instances == 1",
     "with autoscaling, leave instances out: autoscaling decides the number; for more of them set autoscaling.minInstances",
+))]
+#[x_kube(validation = (
+    "has(self.port) || !(has(self.service) || has(self.ingress) || has(self.httpRoute))",
+    "service, ingress and httpRoute lead to the app's port; set port, or leave them out",
 ))]
 #[x_kube(validation = (
     "!has(self.autoscaling) || !has(self.fillCluster)",
@@ -241,6 +247,19 @@ pub struct NodeAppSpec {
     #[schemars(range(min = 1, max = 65535))]
     #[x_kube(validation = ("self != 9615", "port 9615 belongs to the runner; take another one"))]
     pub port: Option<i32>,
+    /// The Service, where it is to be more than the app's port inside the cluster. Needs port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
+    /// What leads to the app from outside, by an ingress controller. Needs port. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Ingress>,
+    /// What leads to the app from outside, by the Gateway API. Needs port. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_route: Option<HttpRoute>,
+    /// Who may reach the app, its runner and its Redis over the network. Default: everyone whom the
+    /// cluster lets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<NetworkPolicy>,
     /// Checks in addition to waitReady or the listening port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Probes>,

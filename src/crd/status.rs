@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::instance::FillStatus;
 use super::redis::RedisStatus;
+use super::route::HttpRouteStatus;
 
 /// The generation that was looked at of an app that nobody has looked at. Without one, tools that wait
 /// by kstatus would take a new app for finished before the operator has seen it.
@@ -71,7 +72,11 @@ pub struct NodeAppStatus {
     /// The Redis of the app, if it asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisStatus>,
-    /// Address of the Service inside the cluster; absent for a worker.
+    /// The `HTTPRoute` of the app, if it asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_route: Option<HttpRouteStatus>,
+    /// Where the app is reached: at the first host of ingress, else at the first one of httpRoute once
+    /// that is accepted, else at the Service inside the cluster. Absent for a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Restarts of the instances that there are: of their processes by the runner (PM2's `↺`) and of

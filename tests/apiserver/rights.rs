@@ -9,6 +9,7 @@ use nodeapp_operator::startup::{self, Needs};
 use nodeapp_testkit::{Namespace, Tier, story};
 use serde_json::json;
 
+use crate::gateway;
 use crate::support::{
     Call, Operator, SOON, Tap, USER, admin, app, apply, install, operator_client, reported, settled,
 };
@@ -117,17 +118,33 @@ async fn live_through_everything(namespace: &Namespace) -> Result<()> {
     reported(namespace, "keeps", "True").await?;
     namespace.apply(&app("keeps", &json!({"stopped": true}))).await?;
     reported(namespace, "keeps", "True").await?;
+    // What leads to an app, and what keeps others away, comes and goes.
+    let around = json!({
+        "service": {"headless": true},
+        "ingress": {"hosts": [{"host": "a.example.com"}]},
+        "httpRoute": {"parentRefs": [{"name": "edge"}]},
+        "networkPolicy": {},
+    });
+    namespace.apply(&app("reached", &around)).await?;
+    reported(namespace, "reached", "True").await?;
+    let made = async || namespace.get("HTTPRoute", "reached").await;
+    namespace.eventually("its route", SOON, made).await?;
+    namespace.apply(&app("reached", &json!({}))).await?;
+    reported(namespace, "reached", "True").await?;
     // A name that is taken makes the operator look who has it.
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "other"}});
     namespace.apply(&account).await?;
-    let both = json!({"rollout": before["rollout"], "redis": redis});
-    namespace.apply(&app("other", &both)).await?;
+    let mut all = around;
+    all["rollout"] = before["rollout"].clone();
+    all["redis"] = redis;
+    namespace.apply(&app("other", &all)).await?;
     reported(namespace, "other", "False").await.map(drop)
 }
 
 #[test]
 fn every_call_is_in_the_table_and_every_row_is_used() {
     story(Tier::Apiserver, |namespace| async move {
+        let _there = gateway::there().await?;
         let tap = Tap::default();
         let _operator = Operator::start(&namespace, &tap).await?;
         live_through_everything(&namespace).await?;

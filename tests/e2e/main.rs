@@ -19,6 +19,7 @@ mod last_exit;
 mod launch;
 mod log_files;
 mod memory;
+mod network;
 mod node;
 mod node_versions;
 mod operator;

@@ -23,7 +23,7 @@ const FORWARDER_IMAGE: &str = concat!("nodeapp/nodeapp-forwarder:", env!("CARGO_
 /// can be piped in. Without --observed the app is taken to be new, and its children are shown without owner.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  kustomize build . | kubectl nodeapp render -\n  kubectl get nodeapp,sa,cm,svc,pdb,deploy,sts,pvc,hpa,cronjob,job,pod,controllerrevision -o yaml > now.yaml\n  kubectl nodeapp render shop.yaml --observed now.yaml"
+    after_help = "Examples:\n  kustomize build . | kubectl nodeapp render -\n  kubectl get nodeapp,sa,cm,svc,pdb,deploy,sts,pvc,hpa,ing,netpol,cronjob,job,pod,controllerrevision -o yaml > now.yaml\n  kubectl nodeapp render shop.yaml --observed now.yaml"
 )]
 pub(crate) struct Args {
     /// Files with NodeApps, `-` for standard input.
@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Secret that the operator lets every pod pull its images with, by its own option of this name. May be repeated.
     #[arg(long = "image-pull-secret", env = "NODEAPP_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     image_pull_secrets: Vec<String>,
+    /// Namespace of the operator, which spec.networkPolicy lets reach the runners.
+    #[arg(long, default_value = "nodeapp-system")]
+    operator_namespace: String,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -97,6 +100,7 @@ fn children(object: Value, args: &Args, snapshot: &Snapshot) -> Result<Vec<Value
         redis_image: args.redis_image.clone(),
         watch_secrets: args.watch_secrets,
         image_pull_secrets: args.image_pull_secrets.clone(),
+        namespace: Some(args.operator_namespace.clone()),
     };
     render(&app, snapshot, &settings)
 }

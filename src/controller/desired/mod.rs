@@ -10,6 +10,7 @@ mod deployment;
 mod disruption_budget;
 mod fill;
 mod job;
+mod network;
 mod pod;
 pub(super) mod redis;
 mod revision;
@@ -25,18 +26,21 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PodTemplateSpec, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use course::{Course, Detour, Stage};
 pub use fill::{Filling, changes_at};
 pub(super) use job::revision_of;
+pub use network::NetworkChildren;
 pub use redis::{RedisChildren, SharedChildren};
 pub use revision::{HISTORY_LIMIT, History, obsolete};
 pub use waiting::Waiting;
 
 use super::error::Class;
 use super::fights::Contested;
+use super::gateway::HttpRoute;
 use super::names;
 use super::observe::Observed;
 use super::pods;
@@ -57,6 +61,8 @@ pub struct Settings {
     pub watch_secrets: bool,
     /// Names of Secrets with which all pods pull their images, beside those of their app.
     pub image_pull_secrets: Vec<String>,
+    /// The operator's own namespace, if it is known.
+    pub namespace: Option<String>,
 }
 
 /// The Redis of an installation that names none. Valkey, under the licence that Redis had
@@ -109,6 +115,8 @@ pub struct Children<Stage> {
     pub unnumbered: Option<(Class, String)>,
     /// A Redis that all instances share.
     pub redis: RedisChildren,
+    /// What leads to the app beside its Service, and what keeps others away.
+    pub network: NetworkChildren,
     /// Why pods wait for a node, if any do.
     pub waiting: Waiting,
     /// The template that the spec asks for, if it is new and the API server is to be asked about it
@@ -163,6 +171,7 @@ impl<Stage> Children<Stage> {
             unnumbered: None,
             redis: RedisChildren::default(),
             waiting: Waiting::default(),
+            network: NetworkChildren::default(),
             untried: None,
             contested: None,
             volume_refused: None,
@@ -190,8 +199,15 @@ impl<Stage> Children<Stage> {
         match kind {
             StatefulSet::KIND | PersistentVolumeClaim::KIND => redis,
             Service::KIND => {
-                redis || self.service.as_ref().is_some_and(|service| is_named(&service.metadata))
+                let services = [&self.service, &self.network.headless];
+                redis || services.into_iter().flatten().any(|service| is_named(&service.metadata))
             }
+            NetworkPolicy::KIND => {
+                let policies = [&self.network.policy, &self.network.redis_policy];
+                policies.into_iter().flatten().any(|policy| is_named(&policy.metadata))
+            }
+            Ingress::KIND => self.network.ingress.is_some(),
+            HttpRoute::KIND => self.network.route.is_some(),
             PodDisruptionBudget::KIND => self.disruption_budget.is_some(),
             Deployment::KIND => self.deployment.is_some(),
             CronJob::KIND => self.cron_job.is_some(),
@@ -254,8 +270,9 @@ pub fn desired(app: &ValidatedApp, observed: &Observed, settings: &Settings) -> 
     let held_up = pods::held_up(&observed.pods, |container| children.image_of(container));
     let unnumbered = observed.unnumbered.clone();
     let waiting = waiting::look(&observed.pods, observed.now);
+    let network = network::build(app, &redis, observed, settings);
     let all = Children { job, obsolete_jobs, filling, autoscaler, rivals, ..children };
-    Children { held_up, unnumbered, redis, waiting, untried, ..all }
+    Children { held_up, unnumbered, redis, network, waiting, untried, ..all }
 }
 
 /// The template of the pods that there are, where it is another than the spec's.

@@ -13,12 +13,13 @@ mod redis;
 mod rivals;
 mod rollback;
 mod rollout;
+mod route;
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PodTemplateSpec, Service};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use conditions::{Hindrance, Standing, Verdict, condition};
 pub use exits::{Instance, learn, without_lines};
@@ -119,6 +120,11 @@ pub fn compute(
     };
     let standing = runs.map_or_else(|| Standing::of(&situation), job::standing);
     let standing = redis::beside(standing, &redis);
+    let route = match findings {
+        Findings::Applied(children) => route::look(app, previous, children, now),
+        _ => route::Look::default(),
+    };
+    let standing = route::beside(standing, &route);
     let warning = warning(app, findings);
     let conditions = conditions::verdicts(findings, standing, warning.as_ref(), previous, now)
         .into_iter()
@@ -132,7 +138,7 @@ pub fn compute(
         ..counted(previous, &situation, runs)
     };
     if let Findings::Applied(children) = findings {
-        status.redis = redis.status;
+        (status.redis, status.http_route) = (redis.status, route.status);
         applied(app, previous, children, &situation, &mut status);
     }
     conditions::tell_stalled(&mut status, previous, now);
@@ -230,7 +236,7 @@ fn applied(
     status.rollback.clone_from(&children.course.rollback);
     let wanted = children.revision.metadata.name.as_deref().unwrap_or_default();
     status.runner_image = children.template().and_then(runner_image);
-    status.url = children.service.as_ref().and_then(url);
+    status.url = route::url(children, status.http_route.as_ref());
     let made_from = (children.course.running.as_deref() == Some(wanted)).then_some(&app.spec);
     status.env = env::names(children.template(), made_from);
     status.fill_cluster = children.filling.as_ref().and_then(|filling| filling.status.clone());
@@ -302,7 +308,12 @@ pub fn good_for(
         _ => (None, None, None, None),
     };
     let waits = waits.chain(unscaled.and_then(until)).chain(bound.and_then(until)).chain(contested);
-    waits.filter(|wait| !wait.is_zero()).chain(again).chain(redis::look_again(app, status, findings)).min()
+    waits
+        .filter(|wait| !wait.is_zero())
+        .chain(again)
+        .chain(redis::look_again(app, status, findings))
+        .chain(route::look_again(status))
+        .min()
 }
 
 /// Whether the nodes are still to be looked at, which wakes the app by itself.
@@ -324,12 +335,6 @@ pub fn hinders_restart(deployment: Option<&Deployment>) -> Option<&'static str> 
 fn runner_image(template: &PodTemplateSpec) -> Option<String> {
     let containers = template.spec.as_ref()?.init_containers.as_ref()?;
     containers.iter().find(|container| container.name == names::INSTALL_CONTAINER)?.image.clone()
-}
-
-fn url(service: &Service) -> Option<String> {
-    let port = service.spec.as_ref()?.ports.as_ref()?.first()?.port;
-    let meta = &service.metadata;
-    Some(format!("http://{}.{}.svc:{port}", meta.name.as_ref()?, meta.namespace.as_ref()?))
 }
 
 /// Whole seconds, as all of Kubernetes writes them.

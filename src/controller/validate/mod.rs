@@ -10,6 +10,7 @@ mod instance;
 mod launch;
 mod logs;
 mod memory;
+mod network;
 mod overlay;
 mod pod;
 mod policies;
@@ -37,6 +38,7 @@ pub use autoscaling::AutoscalingPolicy;
 pub use before::BeforeRollout;
 pub use instance::{FillPolicy, InstanceIndex};
 pub use logs::log_volume_bytes;
+pub use network::{IngressPlan, NetworkPlan, PolicyPlan, RoutePlan, RouteTarget, ServicePlan};
 pub use pod::PodPlan;
 pub use problems::{Problem, Problems};
 pub use redis::{ExternalRedis, RedisPlan, RedisServer, SharedRedis};
@@ -98,6 +100,8 @@ pub struct ValidatedApp {
     pub writable_paths: Vec<String>,
     /// What the pods have around the app.
     pub pod: Box<PodPlan>,
+    /// How it is reached, and by whom.
+    pub network: Box<NetworkPlan>,
     /// What the runner is told.
     pub runner: RunnerConfig,
     sealed: Sealed,
@@ -107,8 +111,18 @@ pub struct ValidatedApp {
 struct Sealed;
 
 /// Fields that change no pod: scaling must never roll.
-const NOT_IN_TEMPLATE: &[&str] =
-    &["autoscaling", "cronRestart", "fillCluster", "instances", "rollout", "stopped"];
+const NOT_IN_TEMPLATE: &[&str] = &[
+    "autoscaling",
+    "cronRestart",
+    "fillCluster",
+    "httpRoute",
+    "ingress",
+    "instances",
+    "networkPolicy",
+    "rollout",
+    "service",
+    "stopped",
+];
 
 /// What every app needs.
 fn basics(name: &str, spec: &NodeAppSpec, problems: &mut Problems) {
@@ -161,17 +175,13 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
     let memory = memory::plan(&app.spec, &mut problems);
     let redis = redis::plan(&app.spec, port, &mut problems);
     let pod = pod::plan(&name, &app.spec, &mut problems);
+    let known = network::Known { name: &name, port, redis: redis.as_ref(), pod: &pod };
+    let network = network::plan(&app.spec, known, &mut problems);
     let fill = instance::fill(&app.spec, &memory, redis.as_ref(), &pod, &mut problems);
     let autoscaling = autoscaling::policy(&app.spec, &memory, &mut problems);
     let writable_paths = files::writable_paths(&app.spec, &mut problems);
-    let mut runner = runner::config(
-        &name,
-        app.metadata.uid.as_deref().unwrap_or_default(),
-        &app.spec,
-        port,
-        &memory,
-        &mut problems,
-    );
+    let uid = app.metadata.uid.as_deref().unwrap_or_default();
+    let mut runner = runner::config(&name, uid, &app.spec, port, &memory, &mut problems);
     let listen_timeout = runner.readiness.listen_timeout.into();
     let rollout = rollout::policy(&app.spec, listen_timeout, &mut problems);
     let schedule = schedule::schedule(&app.spec, &runner, &mut problems);
@@ -206,6 +216,7 @@ pub fn validate(app: &NodeApp) -> Result<ValidatedApp, Problems> {
             redis,
             writable_paths,
             pod: Box::new(pod),
+            network: Box::new(network),
             runner,
             sealed: Sealed,
         }),

@@ -9,6 +9,7 @@ use super::*;
 mod autoscaling;
 mod env;
 mod logs;
+mod network;
 mod pod;
 mod process;
 mod redis;
