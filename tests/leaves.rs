@@ -279,16 +279,25 @@ fn redis() -> Vec<Row> {
     ]
 }
 
-fn network() -> Vec<Row> {
-    let port = || json!({"port": 3000});
-    let with = |field: &str, given: Value| json!({"port": 3000, field: given});
-    let pair = |value: &str| json!({"key": "a", "value": value});
-    let peer = |app: &str| json!({"podSelector": {"matchLabels": {"app": app}}});
+fn serving() -> Value {
+    json!({"port": 3000})
+}
+
+fn serving_with(field: &str, given: Value) -> Value {
+    json!({"port": 3000, field: given})
+}
+
+fn of_a(value: &str) -> Value {
+    json!({"key": "a", "value": value})
+}
+
+fn service() -> Vec<Row> {
+    let (port, with, pair) = (serving, serving_with, of_a);
     let open = || with("service", json!({"type": "LoadBalancer"}));
     let client = || with("service", json!({"sessionAffinity": "ClientIP"}));
     let more = || with("service", json!({"type": "NodePort", "ports": [{"name": "a", "port": 80}]}));
     let policies = || json!("Local");
-    let service = vec![
+    vec![
         within("service.type", port(), json!("ClusterIP"), json!("NodePort")),
         within("service.sessionAffinity", port(), json!("None"), json!("ClientIP")),
         within("service.sessionAffinityConfig.clientIP.timeoutSeconds", client(), json!(1), json!(2)),
@@ -308,7 +317,12 @@ fn network() -> Vec<Row> {
         within("service.loadBalancerSourceRanges[]", open(), json!("10.0.0.0/8"), json!("10.0.0.0/9")),
         within("service.labels.*", port(), pair("1"), pair("2")),
         within("service.annotations.*", port(), pair("1"), pair("2")),
-    ];
+    ]
+}
+
+fn network() -> Vec<Row> {
+    let (port, with, pair) = (serving, serving_with, of_a);
+    let peer = |app: &str| json!({"podSelector": {"matchLabels": {"app": app}}});
     let host = |given: Value| with("ingress", json!({ "hosts": [given] }));
     let any = || host(json!({"host": "a"}));
     let path = || host(json!({"paths": [{"path": "/a"}]}));
@@ -355,7 +369,7 @@ fn network() -> Vec<Row> {
         within("networkPolicy.redisFrom[]", shared, peer("a"), peer("b")),
         row("networkPolicy.egress[]", to("a"), to("b")),
     ];
-    [service, ingress, route, policy].into_iter().flatten().collect()
+    [service(), ingress, route, policy].into_iter().flatten().collect()
 }
 
 fn pod() -> Vec<Row> {

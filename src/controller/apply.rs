@@ -160,10 +160,8 @@ impl<'a> Writer<'a> {
             Some(deployment) => Some(Box::pin(self.deployment(deployment, by_load, observed)).await?),
             None => None,
         };
-        let autoscaler = match autoscaler {
-            Some(autoscaler) => Some(self.one(autoscaler, observed.autoscaler.as_deref()).await?),
-            None => None,
-        };
+        let known = observed.autoscaler.as_deref().filter(|_| autoscaler.is_some());
+        let autoscaler = self.optional(autoscaler, known).await?;
         let pods = Pods { deployment, cron_job, runs };
         self.forget_history(&revision, course.running.as_deref(), observed).await?;
         // Last, so that what a cluster has to say against them holds nothing else up.

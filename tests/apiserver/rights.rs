@@ -54,6 +54,23 @@ fn expected_calls() -> BTreeSet<Call> {
     expected
 }
 
+/// What leads to an app, and what keeps others away, comes and goes. Returns what was asked for.
+async fn reached_and_not(namespace: &Namespace) -> Result<serde_json::Value> {
+    let around = json!({
+        "service": {"headless": true},
+        "ingress": {"hosts": [{"host": "a.example.com"}]},
+        "httpRoute": {"parentRefs": [{"name": "edge"}]},
+        "networkPolicy": {},
+    });
+    namespace.apply(&app("reached", &around)).await?;
+    reported(namespace, "reached", "True").await?;
+    let made = async || namespace.get("HTTPRoute", "reached").await;
+    namespace.eventually("its route", SOON, made).await?;
+    namespace.apply(&app("reached", &json!({}))).await?;
+    reported(namespace, "reached", "True").await?;
+    Ok(around)
+}
+
 /// A life in which everything happens that can.
 async fn live_through_everything(namespace: &Namespace) -> Result<()> {
     namespace.apply(&app("shop", &json!({}))).await?;
@@ -118,23 +135,10 @@ async fn live_through_everything(namespace: &Namespace) -> Result<()> {
     reported(namespace, "keeps", "True").await?;
     namespace.apply(&app("keeps", &json!({"stopped": true}))).await?;
     reported(namespace, "keeps", "True").await?;
-    // What leads to an app, and what keeps others away, comes and goes.
-    let around = json!({
-        "service": {"headless": true},
-        "ingress": {"hosts": [{"host": "a.example.com"}]},
-        "httpRoute": {"parentRefs": [{"name": "edge"}]},
-        "networkPolicy": {},
-    });
-    namespace.apply(&app("reached", &around)).await?;
-    reported(namespace, "reached", "True").await?;
-    let made = async || namespace.get("HTTPRoute", "reached").await;
-    namespace.eventually("its route", SOON, made).await?;
-    namespace.apply(&app("reached", &json!({}))).await?;
-    reported(namespace, "reached", "True").await?;
+    let mut all = reached_and_not(namespace).await?;
     // A name that is taken makes the operator look who has it.
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "other"}});
     namespace.apply(&account).await?;
-    let mut all = around;
     all["rollout"] = before["rollout"].clone();
     all["redis"] = redis;
     namespace.apply(&app("other", &all)).await?;
