@@ -117,9 +117,13 @@ async fn all_shown(
         let seen = seen.borrow();
         let seen = seen.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
         for (pod, lives) in lives {
-            let lines = seen.get(pod).with_context(|| format!("nothing of {pod}"))?;
-            let wrong = (0..LINES).find(|number| lines.get(number) != Some(lives));
-            ensure!(wrong.is_none(), "{pod}: line {wrong:?} came {:?} times", wrong.map(|it| lines.get(&it)));
+            let numbers = seen.get(pod).with_context(|| format!("nothing of {pod}"))?;
+            let wrong = (0..LINES).find(|number| numbers.get(number) != Some(lives));
+            ensure!(
+                wrong.is_none(),
+                "{pod}: line {wrong:?} came {:?} times",
+                wrong.map(|it| numbers.get(&it))
+            );
         }
         Ok(())
     };
@@ -172,6 +176,15 @@ fn followed_logs_give_each_line_once_over_broken_connections_restarts_and_new_in
             namespace.name()
         );
         let said = namespace.cluster().tools.shell(Path::new("."), &line).await?;
+        let before =
+            format!("kubectl nodeapp logs chatty --previous --lines all --raw -n {}", namespace.name());
+        let before = namespace.cluster().tools.shell(Path::new("."), &before).await?;
+        let numbers = before.lines().filter(|line| line.starts_with("line ")).count();
+        ensure!(
+            numbers == LINES && before.contains("not found"),
+            "{numbers} lines of the one container before"
+        );
+
         ensure!(said.starts_with("code 0\n") && said.lines().count() == 2, "a reader that stops: {said}");
         Ok(())
     });
@@ -219,21 +232,29 @@ fn logs_look_as_in_pm2_and_a_pipe_gets_plain_text() {
 }
 
 #[test]
-fn who_may_see_pods_but_not_their_logs_is_told_which_right_is_missing() {
+fn who_may_see_pods_and_nothing_in_them_is_told_which_right_is_missing() {
     e2e(|namespace| async move {
         let shop = App::worker(&namespace, "shop", "talking.js")?;
         shop.apply(&namespace).await?;
         shop.ready(&namespace, 1).await?;
         let tools = &namespace.cluster().tools;
+        let refusal = async |line: &str| {
+            let line = format!("kubectl nodeapp {line} --as looker -n {}", namespace.name());
+            let said = tools.shell(Path::new("."), &line).await;
+            said.map_err(|error| format!("{error:#}")).err().context("it was allowed")
+        };
         let may = ["--verb=get,list,watch", "--resource=nodeapps.nodeapp.dev,pods"];
         tools.kubectl(&[&["create", "role", "look", "-n", namespace.name()][..], &may].concat()).await?;
         let whom = ["--role=look", "--user=looker", "-n", namespace.name()];
         tools.kubectl(&[&["create", "rolebinding", "look"][..], &whom].concat()).await?;
-        for how in ["", "--nostream"] {
-            let line = format!("kubectl nodeapp logs shop {how} --as looker -n {}", namespace.name());
-            let said = tools.shell(Path::new("."), &line).await;
-            let error = said.map_err(|error| format!("{error:#}")).err().context("it was allowed")?;
-            ensure!(error.contains("you may not get pods/log in namespace"), "{error}");
+        for (line, right) in [
+            ("logs shop", "get pods/log"),
+            ("logs shop --nostream", "get pods/log"),
+            ("cpu-profile shop", "get and create pods/exec"),
+            ("inspect shop --port 0", "get and create pods/portforward"),
+        ] {
+            let error = refusal(line).await?;
+            ensure!(error.contains(&format!("you may not {right}")), "{line}: {error}");
         }
         Ok(())
     });

@@ -148,7 +148,7 @@ impl Cluster {
         take: &mut impl FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<(), String> {
         let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
-        let attempt = Attempt { verb: "create", resource: "pods/exec", namespace: Some(&namespace) };
+        let attempt = Attempt { verb: "get and create", resource: "pods/exec", namespace: Some(&namespace) };
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
         let params = AttachParams::default()
             .container(APP)

@@ -29,7 +29,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// Debug one instance: open its inspector and forward it to this machine, until Ctrl-C.
 ///
 /// Nothing is restarted. The inspector listens on the loopback address of the pod alone, and is closed again in the
-/// end, unless it was open before. A breakpoint stops the instance, requests and readiness too; others serve on.
+/// end, unless it was open before. A breakpoint stops the whole instance, and `hangTimeout` takes it for hung; others serve on.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  kubectl nodeapp inspect web\n  kubectl nodeapp inspect web --instance x2x1p --port 9230"
@@ -95,7 +95,8 @@ impl Inspector<'_> {
     /// A connection to it.
     async fn connect(&self) -> Result<DuplexStream, String> {
         let namespace = self.pod.namespace().unwrap_or_default();
-        let attempt = Attempt { verb: "create", resource: "pods/portforward", namespace: Some(&namespace) };
+        let attempt =
+            Attempt { verb: "get and create", resource: "pods/portforward", namespace: Some(&namespace) };
         let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &namespace);
         let mut forward = api
             .portforward(&self.pod.name_any(), &[self.port])

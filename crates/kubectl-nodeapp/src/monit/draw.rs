@@ -1,6 +1,6 @@
 //! The dashboard's screen.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -9,6 +9,7 @@ use ratatui::widgets::{Block, Paragraph, Wrap};
 
 use super::model::{Instance, Key, Model};
 use crate::table::{Cell, Column, Screen, cut, table};
+use crate::words::age;
 
 /// A narrower screen shows the instances and the log alone.
 const NARROW: u16 = 80;
@@ -112,9 +113,10 @@ fn row(key: &Key, instance: &Instance, now: Timestamp) -> Vec<Cell> {
         instance.rate.map_or_else(dash, |rate| format!("{rate:.1}")).into(),
         format!("{}", instance.restarts()).into(),
         figures
-            .map(|figures| figures.uptime)
-            .or_else(|| instance.created.map(|created| now.duration_since(created).as_secs_f64()))
-            .map_or_else(dash, span)
+            .and_then(|figures| SignedDuration::try_from_secs_f64(figures.uptime).ok())
+            .map(|uptime| now - uptime)
+            .or(instance.created)
+            .map_or_else(dash, |since| age(since, now))
             .into(),
     ]
 }
@@ -137,10 +139,7 @@ fn facts(frame: &mut Frame, area: Rect, model: &Model, now: Timestamp) {
     let mut lines = vec![
         format!("image    {}", instance.image),
         format!("node     {}", instance.node),
-        format!(
-            "pod age  {}",
-            instance.created.map_or_else(String::new, |at| span(now.duration_since(at).as_secs_f64()))
-        ),
+        format!("pod age  {}", instance.created.map_or_else(String::new, |at| age(at, now))),
     ];
     if let Some(figures) = &instance.figures {
         lines.extend(figures.node.iter().map(|version| format!("Node.js  {version}")));
@@ -171,17 +170,6 @@ fn mebibytes(bytes: f64) -> String {
 
 fn milliseconds(seconds: f64) -> String {
     format!("{:.1}ms", seconds * 1_000.0)
-}
-
-/// As PM2 says it: `42s` up to two minutes, then `3m`, `5h`, `12D`.
-fn span(seconds: f64) -> String {
-    let (minutes, hours) = (seconds / 60.0, seconds / 3_600.0);
-    match () {
-        () if minutes < 2.0 => format!("{:.0}s", seconds.max(0.0)),
-        () if hours < 2.0 => format!("{:.0}m", minutes.floor()),
-        () if hours < 48.0 => format!("{:.0}h", hours.floor()),
-        () => format!("{:.0}D", (hours / 24.0).floor()),
-    }
 }
 
 #[cfg(test)]
