@@ -42,7 +42,8 @@ fn an_app_is_stopped_started_scaled_and_listed_as_with_pm2() {
 #[test]
 fn a_reload_brings_other_pods_and_a_restart_other_processes_in_the_same() {
     e2e(|namespace| async move {
-        let shop = App::serving(&namespace, "shop", "obedient.js")?.with(&json!({"instances": 2}));
+        let files = json!({"instances": 2, "outFile": "/nodeapp/logs/out.log"});
+        let shop = App::serving(&namespace, "shop", "obedient.js")?.with(&files);
         shop.apply(&namespace).await?;
         shop.ready(&namespace, 2).await?;
         let first = pod_uids(&namespace, "shop").await?;

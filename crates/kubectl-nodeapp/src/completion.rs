@@ -49,19 +49,15 @@ pub(crate) fn is_asked(program: Option<&str>) -> bool {
 pub(crate) fn answer(words: &[String], command: &Command) -> ExitCode {
     let (last, before) =
         words.split_last().map_or(("", [].as_slice()), |(last, before)| (last.as_str(), before));
-    let offered = match before.iter().find(|word| !word.starts_with('-')) {
-        None => Some(verbs(command)),
+    let (offered, more) = match before.iter().find(|word| !word.starts_with('-')) {
+        None => (verbs(command), NO_FILES),
         Some(verb) => wanted(command, verb, last, before),
-    };
-    let Some(offered) = offered else {
-        files::print(FILES);
-        return ExitCode::SUCCESS;
     };
     let fitting = offered
         .iter()
         .filter(|word| word.starts_with(last))
         .fold(String::new(), |text, word| text + word + "\n");
-    files::print(&(fitting + NO_FILES));
+    files::print(&(fitting + more));
     ExitCode::SUCCESS
 }
 
@@ -71,17 +67,21 @@ fn verbs(command: &Command) -> Vec<String> {
     shown.map(|verb| verb.get_name().to_owned()).collect()
 }
 
-/// What may follow a verb: its flags, the names of apps where it takes them, nothing otherwise.
-fn wanted(command: &Command, verb: &str, last: &str, before: &[String]) -> Option<Vec<String>> {
-    let verb = command.find_subcommand(verb)?;
+/// What may follow a verb: its flags, or the names of apps and files where it takes them.
+fn wanted(command: &Command, verb: &str, last: &str, before: &[String]) -> (Vec<String>, &'static str) {
+    let Some(verb) = command.find_subcommand(verb) else { return (Vec::new(), FILES) };
     if last.starts_with('-') {
-        return Some(verb.get_arguments().filter_map(|it| Some(format!("--{}", it.get_long()?))).collect());
+        let flags = verb.get_arguments().filter_map(|it| Some(format!("--{}", it.get_long()?)));
+        return (flags.collect(), NO_FILES);
     }
-    let value = |argument: &clap::Arg| {
-        argument.get_value_names().and_then(|names| names.first().map(ToString::to_string))
-    };
-    let takes_apps = verb.get_positionals().any(|it| value(it).is_some_and(|name| name.starts_with("NAME")));
-    takes_apps.then(|| apps(before))
+    let values: Vec<String> = verb
+        .get_positionals()
+        .flat_map(|argument| argument.get_value_names().unwrap_or_default())
+        .map(ToString::to_string)
+        .collect();
+    let takes = |what: &[&str]| values.iter().any(|value| what.iter().any(|word| value.contains(word)));
+    let more = if takes(&["FILE", "DIR", "FOLDER"]) { FILES } else { NO_FILES };
+    (if takes(&["NAME", "APP"]) { apps(before) } else { Vec::new() }, more)
 }
 
 /// The names of the apps where the line looks; none where the cluster does not tell.
@@ -121,8 +121,9 @@ mod tests {
     fn verbs_and_flags_are_offered_and_files_where_one_is_wanted() {
         let command = crate::Arguments::command();
         assert!(verbs(&command).iter().any(|verb| verb == "reload"));
-        let flags = wanted(&command, "stop", "--", &[]).expect("flags");
+        let (flags, _) = wanted(&command, "stop", "--", &[]);
         assert!(flags.iter().any(|flag| flag == "--no-wait"), "{flags:?}");
-        assert_eq!(wanted(&command, "render", "", &[]), None, "files");
+        assert_eq!(wanted(&command, "render", "", &[]), (Vec::new(), FILES));
+        assert_eq!(wanted(&command, "version", "", &[]), (Vec::new(), NO_FILES));
     }
 }

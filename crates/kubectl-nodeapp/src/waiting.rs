@@ -19,6 +19,11 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(crate) const PAUSED: &str =
     "the annotation nodeapp.dev/paused keeps the operator from carrying it out; `resume` takes it away";
 
+/// How long nothing is said of what is on its way.
+const QUIET: Duration = Duration::from_secs(1);
+/// What is waited for first.
+const UNSEEN: &str = "the operator has not begun yet";
+
 /// Flags of verbs that wait.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct Waiting {
@@ -71,7 +76,7 @@ const FAILURES: [Reason; 10] = [
 
 /// How far an app is with a spec.
 pub(crate) fn of_spec(app: &NodeApp, generation: i64) -> Progress {
-    let unseen = || "the operator has not looked at it yet; does it run?".to_owned();
+    let unseen = || UNSEEN.to_owned();
     let Some(status) = &app.status else { return Progress::Waiting(unseen()) };
     if is_paused(&app.metadata) && status.observed_generation.unwrap_or(0) < generation {
         return Progress::Failed(PAUSED.to_owned());
@@ -155,7 +160,7 @@ fn of_reload(app: &NodeApp, deployment: Option<&Deployment>, request: &str) -> P
 /// How far a rollback by hand is.
 fn of_rollback(app: &NodeApp, to: &str) -> Progress {
     let Some(status) = &app.status else {
-        return Progress::Waiting("the operator has not looked at it yet".to_owned());
+        return Progress::Waiting(UNSEEN.to_owned());
     };
     let seen = status.rollback.as_ref().is_some_and(|rollback| rollback.to == to);
     let unknown =
@@ -164,7 +169,7 @@ fn of_rollback(app: &NodeApp, to: &str) -> Progress {
         return Progress::Failed(unknown.message.clone());
     }
     if !seen || status.revision.as_deref() != Some(to) {
-        return Progress::Waiting("the operator has not begun yet; does it run?".to_owned());
+        return Progress::Waiting(UNSEEN.to_owned());
     }
     if let Some(failure) = failure(status) {
         return Progress::Failed(failure);
@@ -181,7 +186,7 @@ fn of_rollback(app: &NodeApp, to: &str) -> Progress {
 fn of_return(app: &NodeApp) -> Progress {
     let known = app.status.as_ref().and_then(|status| status.rollback.as_ref());
     match known {
-        Some(_) => Progress::Waiting("the operator has not begun yet; does it run?".to_owned()),
+        Some(_) => Progress::Waiting(UNSEEN.to_owned()),
         None => of_spec(app, app.metadata.generation.unwrap_or(0)),
     }
 }
@@ -192,7 +197,7 @@ fn not_begun(app: &NodeApp) -> Progress {
     match valid.filter(|valid| valid.status == "False") {
         Some(invalid) => Progress::Failed(format!("{}: {}", invalid.reason, invalid.message)),
         None if is_paused(&app.metadata) => Progress::Failed(PAUSED.to_owned()),
-        None => Progress::Waiting("the operator has not begun yet; does it run?".to_owned()),
+        None => Progress::Waiting(UNSEEN.to_owned()),
     }
 }
 
@@ -211,9 +216,11 @@ impl Cluster {
             };
             if start.elapsed() >= timeout {
                 let after = timeout.as_secs();
-                return Err(format!("not done after {after} s, and it goes on: {news}"));
+                let hint = if news == UNSEEN { "; does it run? `version` tells" } else { "" };
+                return Err(format!("not done after {after} s, and it goes on: {news}{hint}"));
             }
-            if news != said {
+            // What is over at once needs no words.
+            if news != said && start.elapsed() >= QUIET {
                 eprintln!("{}: {news}", app.name_any());
                 said = news;
             }
