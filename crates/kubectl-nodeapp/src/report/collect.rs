@@ -62,9 +62,11 @@ impl Collection {
     pub(super) fn pages(mut self, include_env: bool) -> BTreeMap<String, String> {
         let mut redaction = Redaction::new(include_env);
         self.objects.values_mut().for_each(|object| redaction.object(object));
+        self.objects.values().for_each(|object| redaction.learn_from(object));
         self.texts.values().for_each(|text| redaction.learn(text));
+        self.objects.values_mut().for_each(|object| redaction.finish(object));
         let yaml = |object: &Value| serde_saphyr::to_string(object).unwrap_or_else(|error| error.to_string());
-        let objects = self.objects.iter().map(|(name, object)| (name.clone(), redaction.page(&yaml(object))));
+        let objects = self.objects.iter().map(|(name, object)| (name.clone(), yaml(object)));
         let texts = self.texts.iter().map(|(name, text)| (name.clone(), redaction.page(text)));
         let mut pages: BTreeMap<String, String> = objects.chain(texts).collect();
         if !self.missing.is_empty() {
