@@ -13,6 +13,6 @@ pub mod lease;
 pub mod metrics;
 pub mod operator;
 pub mod permissions;
-mod served;
+pub mod served;
 pub mod startup;
 pub mod telemetry;

@@ -15,15 +15,21 @@ const NAMED: usize = 5;
 /// What is said of a definition that is older than this operator; nothing where it is
 /// not, or cannot be seen.
 pub(crate) async fn is_older(client: &Client) -> Option<String> {
+    told(&lacking(client).await?)
+}
+
+/// The fields of spec and status that the definition in the cluster lacks, as paths; nothing
+/// where it cannot be seen.
+pub async fn lacking(client: &Client) -> Option<Vec<String>> {
     let request = http::Request::get(SCHEMAS).body(Vec::new()).ok()?;
     let served: Value = client.request(request).await.ok()?;
     let ours = serde_json::to_value(NodeApp::crd()).ok()?;
     let ours = &ours["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    told(&lacking(ours, served["components"]["schemas"].get(NAME)?))
+    Some(not_served(ours, served["components"]["schemas"].get(NAME)?))
 }
 
 /// The fields of spec and status that are not served, as paths.
-fn lacking(ours: &Value, served: &Value) -> Vec<String> {
+fn not_served(ours: &Value, served: &Value) -> Vec<String> {
     let mut lacking = Vec::new();
     for part in ["spec", "status"] {
         compare(part, &ours["properties"][part], &served["properties"][part], &mut lacking);
@@ -72,7 +78,7 @@ mod tests {
         let installed = ours();
         let raw = serde_json::to_value(NodeApp::crd()).unwrap();
         let raw = &raw["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-        assert_eq!(lacking(raw, &installed), Vec::<String>::new());
+        assert_eq!(not_served(raw, &installed), Vec::<String>::new());
         let mut older = installed.clone();
         older["properties"]["spec"]["properties"].as_object_mut().unwrap().remove("stopped");
         let rollout = &mut older["properties"]["spec"]["properties"]["rollout"]["properties"];
@@ -80,9 +86,9 @@ mod tests {
         let conditions =
             &mut older["properties"]["status"]["properties"]["conditions"]["items"]["properties"];
         conditions.as_object_mut().unwrap().remove("reason");
-        let missing = lacking(raw, &older);
+        let missing = not_served(raw, &older);
         assert_eq!(missing, ["spec.rollout.before", "spec.stopped", "status.conditions.reason"]);
-        assert_eq!(lacking(&older, raw), Vec::<String>::new());
+        assert_eq!(not_served(&older, raw), Vec::<String>::new());
     }
 
     #[test]

@@ -27,6 +27,8 @@ mod lease;
 mod network;
 mod others;
 mod people;
+mod plugin_diff;
+mod plugin_doctor;
 mod plugin_verbs;
 mod pods;
 mod property;

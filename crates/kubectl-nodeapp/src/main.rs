@@ -8,6 +8,8 @@ mod completion;
 mod delete;
 mod describe;
 mod dev;
+mod diff;
+mod doctor;
 mod dumps;
 mod env;
 mod files;
@@ -24,12 +26,14 @@ mod one;
 mod pause;
 mod pm2;
 mod production;
+mod rehearse;
 mod reload;
 mod render;
 mod report;
 mod reset;
 mod restart;
 mod revisions;
+mod rights;
 mod rollback;
 mod scale;
 mod select;
@@ -69,6 +73,8 @@ enum Verb {
     #[command(visible_aliases = ["show", "info", "desc"])]
     Describe(describe::Args),
     Dev(dev::Args),
+    Diff(diff::Args),
+    Doctor(doctor::Args),
     Env(env::Args),
     Flush(flush::Args),
     #[command(alias = "profile:mem")]
@@ -87,6 +93,7 @@ enum Verb {
     #[command(visible_aliases = ["dashboard", "dash"], alias = "imonit")]
     Monit(monit::Args),
     Pause(pause::PauseArgs),
+    Rehearse(rehearse::Args),
     #[command(visible_alias = "gracefulReload", alias = "softReload")]
     Reload(reload::Args),
     Render(render::Args),
@@ -94,6 +101,7 @@ enum Verb {
     Reset(reset::Args),
     Restart(restart::Args),
     Resume(pause::ResumeArgs),
+    Rights(rights::Args),
     Rollback(rollback::Args),
     Scale(scale::Args),
     #[command(visible_alias = "sendSignal")]
@@ -142,6 +150,8 @@ fn run(verb: Verb, command: clap::Command) -> Outcome {
         Verb::Delete(args) => delete::run(&args),
         Verb::Describe(args) => describe::run(&args),
         Verb::Dev(args) => dev::run(&args),
+        Verb::Diff(args) => Ok(diff::run(&args)),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Env(args) => env::run(&args),
         Verb::Flush(args) => flush::run(&args),
         Verb::HeapSnapshot(args) => dumps::heap_snapshot(&args),
@@ -154,12 +164,14 @@ fn run(verb: Verb, command: clap::Command) -> Outcome {
         Verb::Ls(args) => ls::run(&args),
         Verb::Monit(args) => monit::run(&args),
         Verb::Pause(args) => pause::pause(&args),
+        Verb::Rehearse(args) => rehearse::run(&args),
         Verb::Reload(args) => reload::run(&args),
         Verb::Render(args) => render::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::Reset(args) => reset::run(&args),
         Verb::Restart(args) => restart::run(&args),
         Verb::Resume(args) => pause::resume(&args),
+        Verb::Rights(args) => rights::run(&args),
         Verb::Rollback(args) => rollback::run(&args),
         Verb::Scale(args) => scale::run(&args),
         Verb::SendSignal(args) => send_signal::run(&args),

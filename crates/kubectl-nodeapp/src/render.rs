@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::{Outcome, files};
 
 /// The runner of this version, where the chart puts it.
-const RUNNER_IMAGE: &str = concat!("nodeapp/nodeapp-runner:", env!("CARGO_PKG_VERSION"));
-const FORWARDER_IMAGE: &str = concat!("nodeapp/nodeapp-forwarder:", env!("CARGO_PKG_VERSION"));
+pub(crate) const RUNNER_IMAGE: &str = concat!("nodeapp/nodeapp-runner:", env!("CARGO_PKG_VERSION"));
+pub(crate) const FORWARDER_IMAGE: &str = concat!("nodeapp/nodeapp-forwarder:", env!("CARGO_PKG_VERSION"));
 
 /// Show what the operator would create for NodeApps, without a cluster.
 ///
@@ -105,7 +105,7 @@ fn children(object: Value, args: &Args, snapshot: &Snapshot) -> Result<Vec<Value
     render(&app, snapshot, &settings)
 }
 
-fn yaml(value: &Value) -> String {
+pub(crate) fn yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).expect("JSON is YAML")
 }
 

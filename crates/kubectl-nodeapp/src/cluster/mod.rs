@@ -68,6 +68,25 @@ impl Scope {
         Ok(Cluster { client, namespace: (!self.all_namespaces).then_some(namespace) })
     }
 
+    /// These flags as they are to be repeated in a command that is proposed, such as ` -n web --context live`; those
+    /// that say who somebody is come last.
+    pub(crate) fn repeated(&self, namespace: &str) -> String {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+        let mut flags = format!(" -n {namespace}");
+        let file = self.kubeconfig.as_ref().map(|file| file.display().to_string());
+        let given = [
+            ("--context", self.context.as_ref()),
+            ("--kubeconfig", file.as_ref()),
+            ("--as", self.acting_as.as_ref()),
+        ];
+        for (flag, value) in given {
+            if let Some(value) = value {
+                flags = format!("{flags} {flag} {}", quoted(value));
+            }
+        }
+        self.groups.iter().fold(flags, |flags, group| format!("{flags} --as-group {}", quoted(group)))
+    }
+
     async fn config(&self) -> Result<Config, String> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let from = |error: &dyn std::fmt::Display| {
