@@ -283,8 +283,8 @@ fn serving() -> Value {
     json!({"port": 3000})
 }
 
-fn serving_with(field: &str, given: Value) -> Value {
-    json!({"port": 3000, field: given})
+fn serving_with(field: &str, given: impl Into<Value>) -> Value {
+    json!({"port": 3000, field: given.into()})
 }
 
 fn of_a(value: &str) -> Value {

@@ -71,6 +71,18 @@ async fn reached_and_not(namespace: &Namespace) -> Result<serde_json::Value> {
     Ok(around)
 }
 
+async fn number_its_pods(namespace: &Namespace) -> Result<()> {
+    namespace.apply(&app("shop", &json!({"instanceIndex": true}))).await?;
+    reported(namespace, "shop", "True").await?;
+    let numbered = async || {
+        let pods = namespace.list("Pod").await?;
+        let number = |pod: &serde_json::Value| !pod["metadata"]["labels"]["nodeapp.dev/instance"].is_null();
+        ensure!(pods.iter().any(number), "no pod has a number");
+        Ok(())
+    };
+    namespace.eventually("a pod has a number", SOON, numbered).await
+}
+
 /// A life in which everything happens that can.
 async fn live_through_everything(namespace: &Namespace) -> Result<()> {
     namespace.apply(&app("shop", &json!({}))).await?;
@@ -82,16 +94,7 @@ async fn live_through_everything(namespace: &Namespace) -> Result<()> {
     namespace.get("HorizontalPodAutoscaler", "shop").await?;
     namespace.apply(&app("shop", &json!({}))).await?;
     settled(namespace, "shop").await?;
-    // Its pods want numbers.
-    namespace.apply(&app("shop", &json!({"instanceIndex": true}))).await?;
-    reported(namespace, "shop", "True").await?;
-    let numbered = async || {
-        let pods = namespace.list("Pod").await?;
-        let number = |pod: &serde_json::Value| !pod["metadata"]["labels"]["nodeapp.dev/instance"].is_null();
-        ensure!(pods.iter().any(number), "no pod has a number");
-        Ok(())
-    };
-    namespace.eventually("a pod has a number", SOON, numbered).await?;
+    number_its_pods(namespace).await?;
     // One app fills the nodes.
     namespace.apply(&app("filler", &json!({"instances": null, "fillCluster": {"maxInstances": 2}}))).await?;
     reported(namespace, "filler", "True").await?;

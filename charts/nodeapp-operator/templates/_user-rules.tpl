@@ -9,6 +9,12 @@
 - apiGroups:
   - ""
   resources:
+  - events
+  verbs:
+  - list
+- apiGroups:
+  - ""
+  resources:
   - persistentvolumeclaims
   verbs:
   - create
@@ -23,6 +29,8 @@
   - delete
   - get
   - list
+  - patch
+  - watch
 - apiGroups:
   - ""
   resources:
@@ -32,8 +40,22 @@
 - apiGroups:
   - ""
   resources:
+  - pods/exec
+  verbs:
+  - create
+  - get
+- apiGroups:
+  - ""
+  resources:
   - pods/log
   verbs:
+  - get
+- apiGroups:
+  - ""
+  resources:
+  - pods/portforward
+  verbs:
+  - create
   - get
 - apiGroups:
   - ""
@@ -77,6 +99,12 @@
 - apiGroups:
   - apps
   resources:
+  - replicasets
+  verbs:
+  - list
+- apiGroups:
+  - apps
+  resources:
   - statefulsets
   verbs:
   - create
@@ -112,13 +140,60 @@
   - list
   - patch
 - apiGroups:
+  - discovery.k8s.io
+  resources:
+  - endpointslices
+  verbs:
+  - list
+- apiGroups:
+  - gateway.networking.k8s.io
+  resources:
+  - httproutes
+  verbs:
+  - create
+  - get
+  - list
+  - patch
+- apiGroups:
+  - metrics.k8s.io
+  resources:
+  - pods
+  verbs:
+  - list
+- apiGroups:
+  - networking.k8s.io
+  resources:
+  - ingresses
+  verbs:
+  - create
+  - get
+  - list
+  - patch
+- apiGroups:
+  - networking.k8s.io
+  resources:
+  - networkpolicies
+  verbs:
+  - create
+  - get
+  - list
+  - patch
+- apiGroups:
   - nodeapp.dev
   resources:
   - nodeapps
   verbs:
   - create
+  - delete
   - get
   - list
+  - patch
+- apiGroups:
+  - nodeapp.dev
+  resources:
+  - nodeapps/scale
+  verbs:
+  - get
   - patch
 - apiGroups:
   - policy

@@ -267,9 +267,12 @@ fn number_of_threads_does_not_change_the_result() {
 
 #[test]
 fn two_runs_say_the_same_where_several_ways_lead_to_a_write() {
-    let handlers: String = (0..16)
-        .map(|number| format!("function list{number}(req, res) {{ req.store.bump(); res.end(); }}\napp.get('/{number}', list{number});\n"))
-        .collect();
+    let handler = |number| {
+        format!(
+            "function list{number}(req, res) {{ req.store.bump(); res.end(); }}\napp.get('/{number}', list{number});\n"
+        )
+    };
+    let handlers = (0..16).map(handler).collect::<Vec<_>>().concat();
     let store = "let count = 0;\nmodule.exports = class Store { bump() { count++; } };\n";
     let project = Project::new(&[("store.js", store), ("app.js", &handlers)]);
     let told = || format!("{:?}", project.audit().findings);

@@ -12,7 +12,7 @@ use crate::cluster::{Attempt, Cluster, told};
 use crate::render::{FORWARDER_IMAGE, RUNNER_IMAGE};
 
 /// Kinds of the snapshot: path of the group, plural, kind.
-const KINDS: [(&str, &str, &str); 12] = [
+const KINDS: [(&str, &str, &str); 15] = [
     ("/api/v1", "serviceaccounts", "ServiceAccount"),
     ("/api/v1", "services", "Service"),
     ("/api/v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
@@ -24,11 +24,25 @@ const KINDS: [(&str, &str, &str); 12] = [
     ("/apis/autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
     ("/apis/batch/v1", "cronjobs", "CronJob"),
     ("/apis/batch/v1", "jobs", "Job"),
+    ("/apis/networking.k8s.io/v1", "ingresses", "Ingress"),
+    ("/apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"),
     ("/apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget"),
+    ("/apis/gateway.networking.k8s.io/v1", "httproutes", HTTP_ROUTE),
 ];
+/// A kind that not every cluster has.
+const HTTP_ROUTE: &str = "HTTPRoute";
 /// Kinds that the operator deletes when they are not wanted any more.
-const PRUNED: [&str; 6] =
-    ["CronJob", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "StatefulSet"];
+const PRUNED: [&str; 9] = [
+    "CronJob",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    HTTP_ROUTE,
+    "Ingress",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "Service",
+    "StatefulSet",
+];
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The cluster as it is around an app.
@@ -56,7 +70,10 @@ pub(super) async fn around(
         };
         let path = format!("{group}/namespaces/{namespace}/{plural}{query}");
         let attempt = Attempt { verb: "list", resource: plural, namespace: Some(namespace) };
-        let list = ask(cluster, Method::GET, &path, None).await.map_err(|error| told(&attempt, &error))?;
+        let list = match ask(cluster, Method::GET, &path, None).await {
+            Err(kube::Error::Api(status)) if status.code == 404 && kind == HTTP_ROUTE => continue,
+            answer => answer.map_err(|error| told(&attempt, &error))?,
+        };
         for mut item in list["items"].as_array().cloned().unwrap_or_default() {
             item["kind"] = json!(kind);
             let api = group.trim_start_matches("/apis/").trim_start_matches("/api/");
@@ -136,7 +153,8 @@ pub(super) async fn settings(cluster: &Cluster, live: Option<&NodeApp>) -> Setti
     let query = format!("?labelSelector=app.kubernetes.io%2Fname%3D{}", names::MANAGER);
     let list = ask(cluster, Method::GET, &format!("/apis/apps/v1/deployments{query}"), None).await;
     let list = list.unwrap_or_default();
-    let containers = &list["items"][0]["spec"]["template"]["spec"]["containers"];
+    let operator = &list["items"][0];
+    let containers = &operator["spec"]["template"]["spec"]["containers"];
     let arguments: Vec<&str> = containers
         .as_array()
         .into_iter()
@@ -153,6 +171,7 @@ pub(super) async fn settings(cluster: &Cluster, live: Option<&NodeApp>) -> Setti
         forwarder_image: told("--forwarder-image=").unwrap_or_else(|| FORWARDER_IMAGE.to_owned()),
         redis_image: told("--redis-image=").unwrap_or_else(|| DEFAULT_REDIS_IMAGE.to_owned()),
         image_pull_secrets: secrets.map(str::to_owned).collect(),
+        namespace: operator["metadata"]["namespace"].as_str().map(str::to_owned),
         // Secrets are not read here, so that a change of one is not seen either.
         watch_secrets: false,
     }

@@ -99,7 +99,7 @@ fn first<'a>(pods: &'a [Pod], app: &NodeApp) -> Result<&'a Pod, String> {
 
 async fn ready(cluster: &Cluster, app: &NodeApp) -> Result<Vec<Pod>, String> {
     let pods = cluster.instances(app).await?;
-    Ok(pods.into_iter().filter(|pod| is_ready(pod)).collect())
+    Ok(pods.into_iter().filter(is_ready).collect())
 }
 
 /// Waits until none of these pods is left and so many others are ready.
