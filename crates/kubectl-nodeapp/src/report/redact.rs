@@ -3,6 +3,7 @@
 //! First what stands in a known place goes: values of variables, words of commands, header fields, annotations. Then
 //! every other text is looked through, for what was found so far and for what says itself that it is a credential.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use nodeapp_ecosystem::normalise::split;
@@ -18,6 +19,8 @@ const RUNNER_CONFIG: &str = nodeapp_contract::CONFIG_ANNOTATION;
 const LONG_ENOUGH: usize = 8;
 /// What stands where something was.
 const MASK: &str = "***";
+/// The same where it was all there was.
+const LEFT_OUT: &str = "(left out)";
 
 /// What must not be shown anywhere.
 pub(super) struct Redaction {
@@ -114,7 +117,7 @@ impl Redaction {
             let value = if field.is_array() { field.get_mut(1) } else { field.get_mut("value") };
             if let Some(value) = value {
                 self.masks.extend(value.as_str().map(str::to_owned));
-                *value = "(left out)".into();
+                *value = LEFT_OUT.into();
             }
         }
     }
@@ -124,14 +127,14 @@ impl Redaction {
         let secrets = value.as_str().map(|text| hidden(name, text)).unwrap_or_default();
         if name != RUNNER_CONFIG && !secrets.is_empty() {
             self.masks.extend(secrets);
-            *value = "(left out)".into();
+            *value = LEFT_OUT.into();
         }
     }
 
     fn config(&mut self, text: &mut String) {
         let Ok(mut config) = serde_json::from_str::<Value>(text) else { return };
         if let Some(key) = config.pointer_mut("/logTail/key") {
-            *key = "(left out)".into();
+            *key = LEFT_OUT.into();
         }
         self.walk(&mut config);
         *text = config.to_string();
@@ -146,8 +149,12 @@ impl Redaction {
 
     /// Remembers what the lines of a text give away: `token=…`, `"token": "…"`, an address with a password.
     pub(super) fn learn(&mut self, text: &str) {
-        for pair in PAIRS.captures_iter(text) {
-            self.masks.extend(hidden(&pair["name"], &pair["value"]));
+        self.learn_but(text, |_| false);
+    }
+
+    fn learn_but(&mut self, text: &str, harmless: fn(&str) -> bool) {
+        for (_, secrets) in secrets_of_pairs(text, harmless) {
+            self.masks.extend(secrets);
         }
         self.masks.extend(ADDRESSES.captures_iter(text).map(|address| address["password"].to_owned()));
     }
@@ -157,7 +164,7 @@ impl Redaction {
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.learn_from(item)),
             Value::Object(fields) => fields.values().for_each(|value| self.learn_from(value)),
-            Value::String(text) => self.learn(text),
+            Value::String(text) => self.learn_but(text, is_hash),
             _ => {}
         }
     }
@@ -184,18 +191,45 @@ impl Redaction {
     }
 
     fn clean(&self, text: &str, harmless: fn(&str) -> bool) -> String {
-        let text = PAIRS.replace_all(text, |pair: &Captures| {
-            let (name, between, value) = (&pair["name"], &pair["between"], &pair["value"]);
-            let known = harmless(value) || hidden(name, value).is_empty();
-            if known { pair[0].to_owned() } else { format!("{name}{between}{MASK}") }
-        });
-        let text = ADDRESSES.replace_all(&text, format!("${{scheme}}{MASK}@"));
+        let text = ADDRESSES.replace_all(text, format!("${{scheme}}{MASK}@"));
+        let mut left = String::new();
+        let mut at = 0;
+        for (value, secrets) in secrets_of_pairs(&text, harmless) {
+            if value.start >= at {
+                left += &text[at..value.start];
+                left += &secrets
+                    .iter()
+                    .fold(text[value.clone()].to_owned(), |left, secret| left.replace(secret, MASK));
+                at = value.end;
+            }
+        }
+        let text = left + &text[at..];
         let text = WORDS.replace_all(&text, |word: &Captures| {
             let word = &word[0];
             if harmless(word) || hidden("", word).is_empty() { word } else { MASK }.to_owned()
         });
         self.masks.apply_to_ours(&text)
     }
+}
+
+/// Where values stand that are secret, or have secrets in them, by their name and form.
+fn secrets_of_pairs(text: &str, harmless: fn(&str) -> bool) -> Vec<(Range<usize>, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(pair) = PAIRS.captures_at(text, at) {
+        let Some(value) = pair.name("value") else { break };
+        // In `refused: password: …` what looks like a value is the next name.
+        at = if value.as_str().ends_with([':', '=']) { value.start() } else { value.end() };
+        if !is_mask(value.as_str()) && !harmless(value.as_str()) {
+            found.push((value.range(), hidden(&pair["name"], value.as_str())));
+        }
+    }
+    found
+}
+
+/// Whether something was taken out here before.
+fn is_mask(word: &str) -> bool {
+    word.starts_with('*') || LEFT_OUT.starts_with(word)
 }
 
 /// Digests of images and of what we make; a secret that looks like one is known by its name.
@@ -266,7 +300,8 @@ mod tests {
         redaction.learn("connected to postgres://app:s3cretpw@db/shop");
         redaction.learn_from(&object);
         redaction.finish(&mut object);
-        redaction.page(&format!("{object} in europe-west: correct horse at postgres://app:s3cretpw@db/shop"))
+        let log = redaction.page("in europe-west: correct horse at postgres://app:s3cretpw@db/shop");
+        format!("{object} {log}")
     }
 
     #[test]
