@@ -253,16 +253,22 @@ fn an_app_whose_redis_is_away_runs_on_and_the_status_tells_what_is_wrong() {
     });
 }
 
-/// An authority and a certificate for this host, in PEM: authority, certificate, key.
+/// An authority, a certificate for this host and one for a client, in PEM: authority, certificate, key, certificate, key.
 fn certificates(host: &str) -> Result<[String; 5]> {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+    // Each has a name of its own: OpenSSL takes a certificate for its own issuer whose subject is the issuer's.
+    let named = |name: &str| -> Result<CertificateParams> {
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        Ok(params)
+    };
     let (authority_key, key, client_key) = (KeyPair::generate()?, KeyPair::generate()?, KeyPair::generate()?);
-    let mut authority = CertificateParams::default();
+    let mut authority = named("authority")?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let signed = authority.self_signed(&authority_key)?;
     let issuer = Issuer::new(authority, authority_key);
-    let certificate = CertificateParams::new(vec![host.to_owned()])?.signed_by(&key, &issuer)?;
-    let client = CertificateParams::new(vec!["shop".to_owned()])?.signed_by(&client_key, &issuer)?;
+    let certificate = named(host)?.signed_by(&key, &issuer)?;
+    let client = named("shop")?.signed_by(&client_key, &issuer)?;
     Ok([signed.pem(), certificate.pem(), key.serialize_pem(), client.pem(), client_key.serialize_pem()])
 }
 
