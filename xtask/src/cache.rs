@@ -23,6 +23,7 @@ pub(crate) const COREDNS: &str = "v1.14.7";
 const METRICS_SERVER: &str = "v0.9.0";
 const KIND: &str = "v0.33.0";
 const CARGO_DENY: &str = "0.20.2";
+const MDBOOK: &str = "0.5.4";
 
 /// The Kubernetes components and kubectl: one program, chosen by its first argument.
 pub(crate) fn kube() -> Result<PathBuf> {
@@ -106,7 +107,13 @@ pub(crate) fn kind() -> Result<PathBuf> {
 
 /// The cargo-deny program, which judges the dependency tree.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
-    from_crate("cargo-deny", CARGO_DENY, "about 5 minutes the first time")
+    from_crate("cargo-deny", CARGO_DENY, &[], "about 5 minutes the first time")
+}
+
+/// The mdbook program, which makes the site of the manuals. Without its server.
+pub(crate) fn mdbook() -> Result<PathBuf> {
+    let features = ["--no-default-features", "--features", "search"];
+    from_crate("mdbook", MDBOOK, &features, "about 3 minutes the first time")
 }
 
 /// The folder all the programs lie in.
@@ -172,13 +179,14 @@ fn from_module(name: &str, package: &str, version: &str, ldflags: &str, long: &s
 }
 
 /// Builds a program of a published crate at a version, with that crate's own lock file.
-fn from_crate(name: &str, version: &str, long: &str) -> Result<PathBuf> {
+fn from_crate(name: &str, version: &str, features: &[&str], long: &str) -> Result<PathBuf> {
     build(&format!("{name}-{version}"), long, |out| {
         let mut command = Command::new(env!("CARGO"));
         command
             .current_dir("/")
             .args(["install", "--locked", "--root"])
             .arg(out)
+            .args(features)
             .arg(format!("{name}@{version}"));
         (command, out.join("bin").join(name))
     })

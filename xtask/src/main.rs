@@ -8,6 +8,7 @@ mod cache;
 mod cluster;
 mod demo;
 mod deps;
+mod docs;
 mod r#gen;
 mod hash;
 mod image;
@@ -44,6 +45,8 @@ enum Command {
     Bench(bench::Command),
     /// Write the generated files, or compare them
     Gen(r#gen::Args),
+    /// Make the site of the manuals, and look at each of its links
+    Docs(docs::Args),
     /// Format, clippy, cargo-deny, chart lint
     Lint(lint::Args),
     /// Check, and install where possible, the programs the other commands need
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Bench(command) => bench::main(&command),
         Command::Gen(args) => r#gen::main(&args),
+        Command::Docs(args) => docs::main(&args),
         Command::Lint(args) => lint::main(&args),
         Command::Deps(args) => deps::main(&args),
     };
@@ -73,9 +77,28 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     #[test]
     fn every_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_the_manuals_show_is_one_of_these() {
+        let pages = nodeapp_manual::pages(super::paths::repo()).expect("the manuals can be read");
+        let calls = nodeapp_manual::calls(&pages, &[&["cargo", "xtask"]]);
+        assert!(calls.len() > 30, "{} calls in the manuals", calls.len());
+        for call in calls {
+            let line = std::iter::once("cargo xtask").chain(call.words.iter().map(String::as_str));
+            let Err(error) = super::Cli::command().try_get_matches_from(line) else { continue };
+            let help = [
+                ErrorKind::DisplayHelp,
+                ErrorKind::DisplayVersion,
+                ErrorKind::MissingSubcommand,
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+            ];
+            assert!(help.contains(&error.kind()), "{}: {:?}: {error}", call.place, call.words);
+        }
     }
 }

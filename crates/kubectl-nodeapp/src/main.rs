@@ -21,6 +21,8 @@ mod inspect;
 mod instances;
 mod logs;
 mod ls;
+#[cfg(test)]
+mod manual;
 mod monit;
 mod one;
 mod pause;
