@@ -37,27 +37,16 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The fenced YAML blocks of a page.
-fn blocks(file: &Path) -> Vec<Shown> {
-    let text = read(file);
-    let mut shown = Vec::new();
-    let mut block: Option<(usize, String)> = None;
-    for (number, line) in text.lines().enumerate() {
-        let fence = line.trim_start();
-        match &mut block {
-            None if fence.starts_with("```yaml") => block = Some((number + 2, String::new())),
-            Some(_) if fence.starts_with("```") => {
-                let (line, yaml) = block.take().expect("just seen");
-                shown.push(Shown { place: format!("{}:{line}", file.display()), yaml });
-            }
-            Some((_, yaml)) => {
-                yaml.push_str(line);
-                yaml.push('\n');
-            }
-            None => {}
-        }
-    }
-    shown
+/// The fenced YAML blocks of all pages.
+fn blocks() -> Vec<Shown> {
+    let pages = nodeapp_manual::pages(root()).expect("the manuals can be read");
+    let of = |page: &nodeapp_manual::Page| {
+        let blocks = page.blocks().into_iter().filter(|block| block.language.starts_with("yaml"));
+        let shown =
+            blocks.map(|block| Shown { place: format!("{}:{}", page.path, block.line), yaml: block.text });
+        shown.collect::<Vec<_>>()
+    };
+    pages.iter().flat_map(of).collect()
 }
 
 /// The NodeApp that the chart's notes pass to kubectl.
@@ -81,9 +70,7 @@ fn node_apps() -> Vec<(String, Value)> {
     for file in files(&root().join("examples"), "yaml") {
         shown.push(Shown { place: file.display().to_string(), yaml: read(&file) });
     }
-    for page in files(&root().join("docs"), "md").into_iter().chain([root().join("README.md")]) {
-        shown.extend(blocks(&page));
-    }
+    shown.extend(blocks());
     let mut found = Vec::new();
     for Shown { place, yaml } in shown {
         let documents: Vec<Value> =

@@ -5,6 +5,7 @@
 //! kube-apiserver and kube-controller-manager; `cargo xtask test` makes one.
 
 mod autoscaling;
+mod backup;
 mod bad_input;
 mod before;
 mod children;

@@ -13,6 +13,7 @@ mod endings;
 mod env;
 mod example;
 mod fill_cluster;
+mod first_nodeapp;
 mod import;
 mod instance_index;
 mod last_exit;

@@ -16,6 +16,8 @@ use crate::{cache, paths, sh};
 
 /// Folder of the site for files that are no part of the manuals.
 const REPOSITORY: &str = "repository";
+/// The table of contents of the site.
+const CONTENTS: &str = "docs/SUMMARY.md";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -48,7 +50,8 @@ fn stage(repository: &Path, book: &Path) -> Result<()> {
     copy(&repository.join("book.toml"), &book.join("book.toml"))?;
     copy_folder(&repository.join("docs"), &book.join("docs"))?;
     let pages = nodeapp_manual::pages(repository)?;
-    for page in pages.iter().filter(|page| page.path.starts_with("docs/")) {
+    // The table of contents names the files themselves.
+    for page in pages.iter().filter(|page| page.path.starts_with("docs/") && page.path != CONTENTS) {
         let (text, linked) = with_links_inside(page);
         fs::write(book.join(&page.path), text)?;
         for (file, copied) in linked {
@@ -65,19 +68,25 @@ fn with_links_inside(page: &Page) -> (String, Vec<(String, String)>) {
     for link in page.links().into_iter().rev().filter(|link| is_relative(&link.target)) {
         let target = link.target.split('#').next().unwrap_or_default();
         let file = resolve(&page.path, target);
-        if target.is_empty() || file.starts_with("docs/") {
-            continue;
+        if file.starts_with("docs/") {
+            // mdBook makes an index of each README, and changes no link to it.
+            text.replace_range(link.at, &link.target.replace("README.md", "index.md"));
+        } else if !target.is_empty() {
+            let copied = copy_of(&file);
+            let up = "../".repeat(page.path.matches('/').count() - 1);
+            text.replace_range(link.at, &format!("{up}{copied}"));
+            linked.push((file, copied));
         }
-        // mdBook takes pages for its own.
-        let copied = format!(
-            "{REPOSITORY}/{}",
-            file.strip_suffix(".md").map_or(file.clone(), |it| it.to_owned() + ".txt")
-        );
-        let up = "../".repeat(page.path.matches('/').count() - 1);
-        text.replace_range(link.at, &format!("{up}{copied}"));
-        linked.push((file, copied));
     }
     (text, linked)
+}
+
+/// Where the copy of a file lies. A page gets another name, or mdBook takes it for one of its own.
+fn copy_of(file: &str) -> String {
+    match file.strip_suffix(".md") {
+        Some(page) => format!("{REPOSITORY}/{page}.txt"),
+        None => format!("{REPOSITORY}/{file}"),
+    }
 }
 
 /// Whether a link leads to a file, and not to another host.
@@ -119,12 +128,12 @@ mod tests {
 
     #[test]
     fn links_that_leave_the_manuals_lead_to_copies() {
-        let text = "[a](../../examples/a.yaml) [b](../b.md#x) [c](https://c/) [d](../../D.md) [e](#e)";
+        let text = "[a](../../examples/a.yaml) [b](../b.md#x) [c](https://c/) [d](../../D.md) [e](#e) [f](../README.md)";
         let page = Page { path: "docs/dev/page.md".to_owned(), text: text.to_owned() };
         let (text, linked) = with_links_inside(&page);
         assert_eq!(
             text,
-            "[a](../repository/examples/a.yaml) [b](../b.md#x) [c](https://c/) [d](../repository/D.txt) [e](#e)"
+            "[a](../repository/examples/a.yaml) [b](../b.md#x) [c](https://c/) [d](../repository/D.txt) [e](#e) [f](../index.md)"
         );
         let copies: Vec<_> = linked.iter().map(|(_, copy)| copy.as_str()).collect();
         assert_eq!(copies, ["repository/D.txt", "repository/examples/a.yaml"]);

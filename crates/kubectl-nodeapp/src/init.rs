@@ -314,6 +314,17 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_shows_the_ci_job_as_it_is_written() {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let page = nodeapp_manual::Page::read(&repository, "docs/ci-cd.md").unwrap();
+        let shown = page
+            .blocks()
+            .into_iter()
+            .find(|block| block.comment.as_deref() == Some("written by kubectl nodeapp init"));
+        assert_eq!(shown.unwrap().text, workflow(&Project::default(), "registry.example/acme/api"));
+    }
+
+    #[test]
     fn the_ci_job_is_yaml_and_its_expressions_are_whole() {
         let text = workflow(&Project::default(), "registry.example/shop");
         let job: Value = serde_saphyr::from_str(&text).unwrap();
