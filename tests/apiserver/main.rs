@@ -30,6 +30,8 @@ mod others;
 mod people;
 mod plugin_diff;
 mod plugin_doctor;
+mod plugin_pm2;
+mod plugin_rights;
 mod plugin_verbs;
 mod pods;
 mod property;

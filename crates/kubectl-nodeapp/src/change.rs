@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::cluster::{Attempt, Cluster, told};
 use crate::select::{RESOURCE, understood};
 use crate::state::full_name;
-use crate::waiting::{Goal, Waiting};
+use crate::waiting::{Goal, Waiting, pace};
 use crate::{Outcome, files};
 
 /// Field manager of every write.
@@ -67,13 +67,14 @@ impl Cluster {
                 }
             }
         }
+        let every = pace(asked.len());
         let waits = waiting.filter(|waiting| !waiting.no_wait);
         let ends = asked.iter().map(async |(app, goal, done, failed)| {
             let Some(waiting) = waits else {
                 files::say(&format!("{}: {done}: asked for", name(app)));
                 return None;
             };
-            match self.wait(app, goal, waiting.timeout).await {
+            match self.wait(app, goal, waiting.timeout, every).await {
                 Ok(()) => {
                     files::say(&format!("{}: {done}", name(app)));
                     None

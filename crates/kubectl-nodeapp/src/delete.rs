@@ -5,11 +5,12 @@ use kube::api::{DeleteParams, Preconditions};
 use nodeapp_operator::crd::NodeApp;
 use nodeapp_operator::crd::redis::{RedisMode, Retention};
 
-use crate::Outcome;
 use crate::change::Step;
 use crate::cluster::{Attempt, Cluster, Scope, told, wait_for};
-use crate::select::{RESOURCE, Selector};
+use crate::select::{RESOURCE, Selector, is_named};
+use crate::targets::{Target, split};
 use crate::waiting::{Goal, Waiting};
+use crate::{Outcome, apps_file};
 
 /// Delete apps with all that was made for them: pods, Service, history. It does not ask; `all` and /regex/ need --yes.
 ///
@@ -21,9 +22,9 @@ use crate::waiting::{Goal, Waiting};
     after_help = "Examples:\n  kubectl nodeapp delete shop\n  kubectl nodeapp delete all -n review-42 --yes"
 )]
 pub(crate) struct Args {
-    /// Names, `all` or /regex/.
-    #[arg(value_name = "NAME", required = true)]
-    selectors: Vec<Selector>,
+    /// Names, `all`, /regex/, or files: then the apps that they have.
+    #[arg(value_name = "NAME|FILE", required = true)]
+    targets: Vec<Target>,
     /// Delete what `all` and /regex/ take, too.
     #[arg(long, short)]
     yes: bool,
@@ -34,12 +35,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    let (files, names) = split(&args.targets);
+    let found = apps_file::named(&files)?;
     wait_for(async {
         let cluster = args.scope.connect().await?;
-        let apps = cluster.apps(&args.selectors).await?;
-        let by_name = |selector: &Selector| matches!(selector, Selector::Name(_));
+        let of_files = found.iter().filter_map(|app| app.pointer("/metadata/name")?.as_str());
+        let given: Vec<Selector> =
+            of_files.map(|name| Selector::Name(name.to_owned())).chain(names.iter().cloned()).collect();
+        let apps = cluster.targeted(&names, &found).await?;
         let everywhere = cluster.namespace.is_none();
-        if !args.yes && (everywhere || !args.selectors.iter().all(by_name)) {
+        if !args.yes && (everywhere || !apps.iter().all(|app| is_named(&given, app))) {
             let names: Vec<String> =
                 apps.iter().map(|app| crate::state::full_name(app, everywhere)).collect();
             return Err(format!("this would delete {}; say --yes to do it", names.join(", ")));

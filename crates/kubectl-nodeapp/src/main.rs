@@ -1,6 +1,7 @@
 //! `kubectl nodeapp`: what PM2's command line is for PM2. The same program
 //! answers as `kubectl pm2` when it is installed under that name.
 
+mod apps_file;
 mod audit;
 mod change;
 mod cluster;
@@ -44,6 +45,7 @@ mod start;
 mod state;
 mod stop;
 mod table;
+mod targets;
 mod trigger;
 mod usage;
 mod version;
@@ -134,7 +136,7 @@ fn main() -> ExitCode {
     let outcome = if completion::is_asked(program.as_deref()) {
         Ok(completion::answer(&std::env::args().skip(1).collect::<Vec<_>>(), &command))
     } else {
-        let matches = command.clone().get_matches();
+        let matches = command.clone().try_get_matches().unwrap_or_else(|error| refuse(&error));
         let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         run(arguments.verb, command)
     };
@@ -142,6 +144,17 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// Tells what is wrong with a command line, and ends; an option of PM2's start is answered with its place here.
+fn refuse(error: &clap::Error) -> ! {
+    let verb = std::env::args().nth(1).unwrap_or_default();
+    if error.kind() == clap::error::ErrorKind::UnknownArgument
+        && let Some(hint) = pm2::option_hint(&verb, &error.to_string())
+    {
+        eprintln!("{hint}\n");
+    }
+    error.exit()
 }
 
 fn run(verb: Verb, command: clap::Command) -> Outcome {

@@ -67,6 +67,66 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("web", "metrics are Prometheus' here, at port 9615 of each pod; `jlist` has what PM2's web interface has"),
 ];
 
+/// Options of PM2's start that are fields here.
+const OPTIONS: &[&str] = &[
+    "--cron",
+    "--cron-restart",
+    "--cwd",
+    "--error",
+    "--exp-backoff-restart-delay",
+    "--instances",
+    "--interpreter",
+    "--interpreter-args",
+    "--kill-timeout",
+    "--listen-timeout",
+    "--log",
+    "--log-date-format",
+    "--max-memory-restart",
+    "--max-restarts",
+    "--merge-logs",
+    "--name",
+    "--no-autorestart",
+    "--node-args",
+    "--output",
+    "--restart-delay",
+    "--time",
+    "--wait-ready",
+    "--watch",
+    "-i",
+];
+
+/// What to say of an option of PM2 that a verb which starts something does not take.
+pub(crate) fn option_hint(verb: &str, told: &str) -> Option<String> {
+    let starts = ["start", "startOrReload", "startOrRestart", "restart", "reload"];
+    let option = OPTIONS.iter().find(|option| told.contains(&format!("'{option}'")))?;
+    let dev = if *option == "--watch" { ". To run a folder while you change it: `dev . NAME`" } else { "" };
+    starts.contains(&verb).then(|| {
+        format!(
+            "`{option}` is a field of the app here: `init` writes a nodeapp.yaml for its folder, `start nodeapp.yaml` \
+             runs what is in it, `scale NAME N` changes the number of instances{dev}"
+        )
+    })
+}
+
+/// What a setting of pm2-logrotate is here.
+fn logrotate(setting: &str, value: Option<&str>) -> Option<String> {
+    let field = match setting.strip_prefix("pm2-logrotate:")? {
+        "max_size" => "maxSize",
+        "retain" => "retain",
+        "compress" => "compress",
+        "rotateInterval" => "rotateInterval",
+        "dateFormat" => "dateFormat",
+        _ => return None,
+    };
+    let value = value.unwrap_or("…");
+    let is_bare = matches!(value, "true" | "false") || value.bytes().all(|byte| byte.is_ascii_digit());
+    let value = if is_bare { value.to_owned() } else { format!("\"{value}\"") };
+    Some(format!(
+        "log rotation is a field of each app: kubectl patch nodeapp NAME --type merge -p \
+         '{{\"spec\":{{\"logRotate\":{{\"{field}\":{value}}}}}}}'"
+    ))
+}
+
 /// Answers a word that is no verb. What needs no doing is done with that, and succeeds.
 ///
 /// # Errors
@@ -80,6 +140,10 @@ pub(crate) fn answer(words: &[String], verbs: &[String]) -> Outcome {
     if let Some((word, answer)) = find(NEEDLESS) {
         files::say(&format!("{word}: {answer}"));
         return Ok(ExitCode::SUCCESS);
+    }
+    let after = |at: usize| words.get(at).map(String::as_str);
+    if let (true, Some(answer)) = (word == "set", after(1).and_then(|setting| logrotate(setting, after(2)))) {
+        return Err(format!("set: {answer}"));
     }
     if let Some((word, answer)) = find(OTHERWISE) {
         // A script has not got what it asked for.
@@ -125,6 +189,22 @@ mod tests {
         let near = answer(&["relaod".to_owned()], &verbs).expect_err("no verb");
         assert!(near.contains("did you mean reload"), "{near}");
         assert!(answer(&["frobnicate".to_owned()], &verbs).expect_err("no verb").contains("--help"));
+    }
+
+    #[test]
+    fn options_and_settings_of_pm2_are_answered_with_their_fields() {
+        let told = "error: unexpected argument '--name' found";
+        assert!(option_hint("start", told).expect("a hint").contains("`--name` is a field of the app"));
+        assert_eq!(option_hint("logs", told), None);
+        assert_eq!(option_hint("start", "error: unexpected argument '--colour' found"), None);
+        let set = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            answer(&words, &[]).expect_err("a script has not got what it asked for")
+        };
+        let size = set(&["set", "pm2-logrotate:max_size", "10M"]);
+        assert!(size.ends_with(r#"-p '{"spec":{"logRotate":{"maxSize":"10M"}}}'"#), "{size}");
+        let retain = set(&["set", "pm2-logrotate:retain", "7"]);
+        assert!(retain.contains(r#"{"retain":7}"#), "{retain}");
     }
 
     #[test]

@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use crate::Outcome;
 use crate::change::Step;
-use crate::cluster::{Cluster, Scope, wait_for};
+use crate::cluster::{Cluster, Scope};
 use crate::instances::is_alive;
-use crate::select::Selector;
+use crate::reload::{again, job};
 use crate::state::is_job;
+use crate::targets::{FileArgs, Target};
 use crate::waiting::Waiting;
 
 /// Time between two looks at a process that comes back.
@@ -24,17 +25,20 @@ const EVERY: Duration = Duration::from_millis(300);
 ///
 /// Each process drains, ends and starts again in its own pod, with the same image and the same environment; its counts of
 /// fast crashes begin anew, so an errored one is tried again. Stops at the first that does not come back. `reload` replaces
-/// the pods instead, and keeps the old instance until the new one is ready. A stopped app is started, as in PM2.
+/// the pods instead, and keeps the old instance until the new one is ready. A stopped app is started, as in PM2. A FILE is
+/// applied first, as by `start`; what it changes is rolled over by that, and apps that are as it says already are restarted.
 ///
 /// Exit code: 0 if all processes are new and ready; 1 if one is not, told with the reason.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  kubectl nodeapp restart shop\n  kubectl nodeapp restart all --parallel 4"
+    after_help = "Examples:\n  kubectl nodeapp restart shop\n  kubectl nodeapp restart all --parallel 4\n  kubectl nodeapp restart ecosystem.config.js --env production"
 )]
 pub(crate) struct Args {
-    /// Names, `all` or /regex/.
-    #[arg(value_name = "NAME", required = true)]
-    selectors: Vec<Selector>,
+    /// Names, `all`, /regex/ or files.
+    #[arg(value_name = "NAME|FILE", required = true)]
+    targets: Vec<Target>,
+    #[command(flatten)]
+    file: FileArgs,
     /// Instances at a time; 2 if not given, or 1 where there are no more than two.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     parallel: Option<u16>,
@@ -45,10 +49,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    wait_for(async {
-        let cluster = args.scope.connect().await?;
-        let apps = cluster.apps(&args.selectors).await?;
-        cluster.carry_out(&apps, Some(&args.waiting), async |app| cluster.restart(app, args).await).await
+    again(&args.targets, &args.file, &args.scope, &args.waiting, async |cluster, app, is_named| {
+        cluster.restart(app, args, is_named).await
     })
 }
 
@@ -76,12 +78,11 @@ fn seen(status: &Value, before: &Value) -> Seen {
 }
 
 impl Cluster {
-    async fn restart(&self, app: &NodeApp, args: &Args) -> Result<Step, String> {
+    async fn restart(&self, app: &NodeApp, args: &Args, is_named: bool) -> Result<Step, String> {
         if is_job(app) {
-            return Err(format!(
-                "is a job, and each run begins anew anyway; to run it now: kubectl create job --from=cronjob/{0} {0}-now",
-                app.name_any()
-            ));
+            let name = app.name_any();
+            let run = format!("to run it now: kubectl create job --from=cronjob/{name} {name}-now");
+            return job(&format!("is a job, and each run begins anew anyway; {run}"), is_named);
         }
         if app.spec.stopped == Some(true) {
             return self.start(app).await;

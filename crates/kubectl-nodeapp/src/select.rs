@@ -1,7 +1,8 @@
-//! Which apps a verb means, said as in PM2: a name, `all`, `/regex/`, or several of them.
+//! Which apps a verb means, said as in PM2: a name, PM2's namespace, `all`, `/regex/`, or several of them.
 
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
+use nodeapp_ecosystem::NAMESPACE_LABEL;
 use nodeapp_operator::crd::NodeApp;
 use regex::Regex;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,7 @@ pub(crate) const RESOURCE: &str = "nodeapps.nodeapp.dev";
 #[derive(Clone, Debug)]
 pub(crate) enum Selector {
     All,
+    /// Of an app; where none is called so, of a namespace of PM2, which is a label here.
     Name(String),
     Pattern(Regex),
 }
@@ -47,6 +49,11 @@ impl Selector {
             Self::Pattern(pattern) => pattern.is_match(name),
         }
     }
+}
+
+/// Whether an app is meant by its own name.
+pub(crate) fn is_named(selectors: &[Selector], app: &NodeApp) -> bool {
+    selectors.iter().any(|selector| matches!(selector, Selector::Name(name) if *name == app.name_any()))
 }
 
 impl std::fmt::Display for Selector {
@@ -124,7 +131,7 @@ fn in_parts<T: DeserializeOwned + Default>(object: &Value, first: &[&str]) -> T 
     read
 }
 
-/// Those of the apps that are meant.
+/// Those of the apps that are meant. As in PM2, the name of an app wins over that of a namespace of PM2.
 ///
 /// # Errors
 /// When a name or a pattern takes none, with the names that are near.
@@ -134,15 +141,19 @@ pub(crate) fn chosen<K: ResourceExt>(
     namespace: Option<&str>,
 ) -> Result<Vec<K>, String> {
     let names: Vec<String> = apps.iter().map(ResourceExt::name_any).collect();
+    let mut meant = vec![false; apps.len()];
     for selector in selectors {
-        if !names.iter().any(|name| selector.takes(name)) {
+        let mut taken: Vec<usize> = (0..apps.len()).filter(|at| selector.takes(&names[*at])).collect();
+        if let (Selector::Name(name), true) = (selector, taken.is_empty()) {
+            let is_in = |app: &K| app.labels().get(NAMESPACE_LABEL) == Some(name);
+            taken = (0..apps.len()).filter(|at| is_in(&apps[*at])).collect();
+        }
+        if taken.is_empty() {
             return Err(nobody(selector, &names, namespace));
         }
+        taken.into_iter().for_each(|at| meant[at] = true);
     }
-    Ok(apps
-        .into_iter()
-        .filter(|app| selectors.iter().any(|selector| selector.takes(&app.name_any())))
-        .collect())
+    Ok(apps.into_iter().zip(meant).filter_map(|(app, is_meant)| is_meant.then_some(app)).collect())
 }
 
 fn nobody(selector: &Selector, names: &[String], namespace: Option<&str>) -> String {
@@ -191,6 +202,20 @@ mod tests {
         assert_eq!(names(&["all"]).expect("all"), ["shop", "shop-admin", "worker"]);
         assert_eq!(names(&["/^shop/"]).expect("a pattern"), ["shop", "shop-admin"]);
         assert_eq!(names(&["worker", "/work/", "shop"]).expect("names"), ["shop", "worker"]);
+    }
+
+    #[test]
+    fn a_namespace_of_pm2_means_its_apps_unless_an_app_is_called_so() {
+        let mut apps = apps();
+        for (at, namespace) in [(0, "front"), (1, "front"), (2, "shop")] {
+            apps[at].labels_mut().insert(NAMESPACE_LABEL.to_owned(), namespace.to_owned());
+        }
+        let of = |word: &str| -> Vec<String> {
+            let selector = word.parse().expect("a selector");
+            chosen(apps.clone(), &[selector], None).expect("apps").iter().map(ResourceExt::name_any).collect()
+        };
+        assert_eq!(of("front"), ["shop", "shop-admin"]);
+        assert_eq!(of("shop"), ["shop"], "not the worker, whose namespace has that name");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::Outcome;
 use crate::change::Step;
 use crate::cluster::{Scope, wait_for};
-use crate::select::Selector;
+use crate::targets::{Target, split};
 use crate::waiting::{Goal, Waiting};
+use crate::{Outcome, apps_file};
 
 /// Stop apps: their instances drain and end, everything else stays.
 ///
@@ -18,9 +18,9 @@ use crate::waiting::{Goal, Waiting};
     after_help = "Examples:\n  kubectl nodeapp stop shop\n  kubectl nodeapp stop '/^shop/' worker\n  kubectl nodeapp stop all -n web"
 )]
 pub(crate) struct Args {
-    /// Names, `all` or /regex/.
-    #[arg(value_name = "NAME", required = true)]
-    selectors: Vec<Selector>,
+    /// Names, `all`, /regex/, or files: then the apps that they have.
+    #[arg(value_name = "NAME|FILE", required = true)]
+    targets: Vec<Target>,
     #[command(flatten)]
     waiting: Waiting,
     #[command(flatten)]
@@ -28,9 +28,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    let (files, names) = split(&args.targets);
+    let found = apps_file::named(&files)?;
     wait_for(async {
         let cluster = args.scope.connect().await?;
-        let apps = cluster.apps(&args.selectors).await?;
+        let apps = cluster.targeted(&names, &found).await?;
         let stop = async |app: &nodeapp_operator::crd::NodeApp| {
             if app.spec.stopped == Some(true) && cluster.instances(app).await?.is_empty() {
                 return Ok(Step::Said("is stopped already".to_owned()));

@@ -1,12 +1,13 @@
 //! `wait`: until apps are as their spec asks for.
 
+use kube::ResourceExt as _;
 use nodeapp_operator::crd::NodeApp;
 
-use crate::Outcome;
 use crate::change::Step;
-use crate::cluster::{Scope, wait_for};
+use crate::cluster::{Cluster, Scope, wait_for};
 use crate::select::Selector;
 use crate::waiting::{Goal, Waiting};
+use crate::{Outcome, files};
 
 /// Wait until apps are ready with what their spec asks for, and fail with the reason when that cannot come.
 ///
@@ -39,7 +40,11 @@ enum For {
 pub(crate) fn run(args: &Args) -> Outcome {
     wait_for(async {
         let cluster = args.scope.connect().await?;
-        let apps = cluster.apps(&args.selectors).await?;
+        let apps = if args.state == For::Deleted {
+            cluster.left(&args.selectors).await?
+        } else {
+            cluster.apps(&args.selectors).await?
+        };
         let step = async |app: &NodeApp| {
             let generation = app.metadata.generation.unwrap_or(0);
             let (goal, done) = match args.state {
@@ -54,4 +59,17 @@ pub(crate) fn run(args: &Args) -> Outcome {
         };
         cluster.carry_out(&apps, Some(&Waiting { no_wait: false, timeout: args.timeout }), step).await
     })
+}
+
+impl Cluster {
+    /// The apps that are meant, as far as they are there: what is gone is what is waited for.
+    async fn left(&self, selectors: &[Selector]) -> Result<Vec<NodeApp>, String> {
+        let all = self.all_apps().await?;
+        for selector in selectors {
+            if !all.iter().any(|app| selector.takes(&app.name_any())) {
+                files::say(&format!("{selector}: is gone already"));
+            }
+        }
+        Ok(all.into_iter().filter(|app| selectors.iter().any(|it| it.takes(&app.name_any()))).collect())
+    }
 }

@@ -12,8 +12,15 @@ use crate::select::{RESOURCE, understood};
 use crate::state::condition;
 use crate::words::span;
 
-/// Time between two looks.
+/// Time between two looks at an app.
 const EVERY: Duration = Duration::from_millis(500);
+/// The same for each of many, so that waiting for all of them does not keep the API server busy.
+const EACH: Duration = Duration::from_millis(25);
+
+/// Time between two looks at each of so many apps.
+pub(crate) fn pace(apps: usize) -> Duration {
+    EACH.saturating_mul(u32::try_from(apps).unwrap_or(u32::MAX)).max(EVERY)
+}
 
 /// Why nothing happens to an app that is to be left alone.
 pub(crate) const PAUSED: &str =
@@ -84,7 +91,7 @@ pub(crate) fn of_spec(app: &NodeApp, generation: i64) -> Progress {
     if status.observed_generation.unwrap_or(0) < generation {
         return Progress::Waiting(unseen());
     }
-    if let Some(failure) = failure(status) {
+    if let Some(failure) = failure(status, &FAILURES) {
         return Progress::Failed(failure);
     }
     let Some(ready) = condition(status, ConditionType::Ready) else { return Progress::Waiting(unseen()) };
@@ -102,24 +109,30 @@ pub(crate) fn of_spec(app: &NodeApp, generation: i64) -> Progress {
     Progress::Waiting(ready.message.clone())
 }
 
-/// What has failed, if something has that does not heal by waiting.
-fn failure(status: &NodeAppStatus) -> Option<String> {
-    let is_final = |reason: &str| FAILURES.iter().any(|failure| failure.name() == reason);
+/// Which of these failures there is, if any.
+fn failure(status: &NodeAppStatus, failures: &[Reason]) -> Option<String> {
+    let is_final = |reason: &str| failures.iter().any(|failure| failure.name() == reason);
     let invalid = condition(status, ConditionType::Valid).filter(|it| it.status == "False");
     let degraded =
         condition(status, ConditionType::Degraded).filter(|it| it.status == "True" && is_final(&it.reason));
     invalid.or(degraded).map(|it| format!("{}: {}", it.reason, it.message))
 }
 
+/// Of the failures, those that keep an app from being stopped too. A build that does not get ready stops well.
+const UNSTOPPABLE: [Reason; 4] =
+    [Reason::ApplyRefused, Reason::InvalidSpec, Reason::NameTaken, Reason::TemplateRefused];
+
 /// How far a stop is, with so many pods left.
 fn of_stop(app: &NodeApp, generation: i64, pods: usize) -> Progress {
-    match of_spec(app, generation) {
-        Progress::Waiting(_) | Progress::Done if seen(app) >= generation => match pods {
-            0 => Progress::Done,
-            1 => Progress::Waiting("one instance drains and ends".to_owned()),
-            pods => Progress::Waiting(format!("{pods} instances drain and end")),
-        },
-        progress => progress,
+    if seen(app) < generation {
+        return of_spec(app, generation);
+    }
+    let kept = app.status.as_ref().and_then(|status| failure(status, &UNSTOPPABLE));
+    match (pods, kept) {
+        (0, _) => Progress::Done,
+        (_, Some(why)) => Progress::Failed(why),
+        (1, None) => Progress::Waiting("one instance drains and ends".to_owned()),
+        (pods, None) => Progress::Waiting(format!("{pods} instances drain and end")),
     }
 }
 
@@ -148,7 +161,7 @@ fn of_reload(app: &NodeApp, deployment: Option<&Deployment>, request: &str) -> P
     let late = conditions.find(|it| it.type_ == "Progressing" && it.status == "False").filter(|_| is_current);
     match late {
         Some(late) => {
-            let why = app.status.as_ref().and_then(failure).or(late.message);
+            let why = app.status.as_ref().and_then(|status| failure(status, &FAILURES)).or(late.message);
             Progress::Failed(why.unwrap_or_else(|| "new pods do not get ready".to_owned()))
         }
         None => Progress::Waiting(format!(
@@ -171,7 +184,7 @@ fn of_rollback(app: &NodeApp, to: &str) -> Progress {
     if !seen || status.revision.as_deref() != Some(to) {
         return Progress::Waiting(UNSEEN.to_owned());
     }
-    if let Some(failure) = failure(status) {
+    if let Some(failure) = failure(status, &FAILURES) {
         return Progress::Failed(failure);
     }
     let wanted = status.desired_replicas;
@@ -202,11 +215,18 @@ fn not_begun(app: &NodeApp) -> Progress {
 }
 
 impl Cluster {
-    /// Waits for an app, and says on standard error how far it is whenever that is news.
+    /// Waits for an app, with so much time between two looks, and says on standard error how far it is whenever that is
+    /// news.
     ///
     /// # Errors
     /// What has failed; how far it was when the time was over; what the cluster refuses.
-    pub(crate) async fn wait(&self, app: &NodeApp, goal: &Goal, timeout: Duration) -> Result<(), String> {
+    pub(crate) async fn wait(
+        &self,
+        app: &NodeApp,
+        goal: &Goal,
+        timeout: Duration,
+        every: Duration,
+    ) -> Result<(), String> {
         let (start, mut said) = (Instant::now(), String::new());
         loop {
             let news = match self.progress(app, goal).await? {
@@ -224,7 +244,7 @@ impl Cluster {
                 eprintln!("{}: {news}", app.name_any());
                 said = news;
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(every).await;
         }
     }
 
@@ -302,6 +322,16 @@ mod tests {
         assert_eq!(word(&of_stop(&stopped, 1, 1)), "waiting");
         assert_eq!(word(&of_stop(&stopped, 1, 0)), "done");
         assert_eq!(word(&of_stop(&stopped, 2, 0)), "waiting", "they are missing for another reason");
+        let stuck = app(&["Ready=False:RolloutStuck", "Degraded=True:RolloutStuck"], &json!({}));
+        assert_eq!(word(&of_stop(&stuck, 1, 1)), "waiting", "a build that never got ready stops too");
+        let invalid = app(&["Valid=False:InvalidSpec"], &json!({}));
+        assert_eq!(word(&of_stop(&invalid, 1, 1)), "failed", "nobody carries it out");
+    }
+
+    #[test]
+    fn many_apps_are_looked_at_less_often_each() {
+        assert_eq!((pace(1), pace(20)), (EVERY, EVERY));
+        assert_eq!(pace(1000), Duration::from_secs(25));
     }
 
     #[test]

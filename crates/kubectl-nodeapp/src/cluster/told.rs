@@ -25,10 +25,19 @@ pub(crate) fn told(attempt: &Attempt, error: &Error) -> String {
                 status.message
             )
         }
-        Error::Api(status) if status.code == 404 && names_nothing(status) => {
+        Error::Api(status)
+            if status.code == 404 && resource.starts_with("nodeapps") && names_nothing(status) =>
+        {
             "this cluster knows no NodeApps; install the operator first (see docs/install.md)".to_owned()
         }
         Error::Api(status) => format!("cannot {verb} {resource} {place}: {}", status.message),
+        Error::Auth(error) => format!(
+            "the kubeconfig's way to log in does not work: {}; see the user of the context",
+            chain(error)
+        ),
+        Error::SerdeError(error) => {
+            format!("what the cluster answered to {verb} {resource} cannot be read: {error}")
+        }
         error => format!("no cluster answers: {}", chain(error)),
     }
 }
@@ -69,5 +78,9 @@ mod tests {
         assert!(right.starts_with("you may not list nodeapps in namespace web"), "{right}");
         let operator = refused(404, "404 page not found");
         assert!(operator.contains("install the operator"), "{operator}");
+        let attempt = Attempt { verb: "list", resource: "pods", namespace: Some("web") };
+        let gone = Status::failure("the server could not find it", "").with_code(404).boxed();
+        let other = told(&attempt, &Error::Api(gone));
+        assert!(other.starts_with("cannot list pods"), "{other}");
     }
 }

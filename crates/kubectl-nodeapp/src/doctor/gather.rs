@@ -20,7 +20,7 @@ use nodeapp_operator::controller::names;
 use nodeapp_operator::crd::NodeApp;
 use serde_json::Value;
 
-use super::facts::{Audited, Budget, Facts, Monitors, OperatorFacts, PodFacts, Seen};
+use super::facts::{Audited, Budget, Facts, Monitors, OperatorFacts, PodFacts, Rights, Seen};
 use super::{histogram, may, select};
 use crate::cluster::{Attempt, Cluster, told};
 use crate::one::is_ready;
@@ -49,21 +49,24 @@ pub(super) async fn installation(cluster: &Cluster) -> Installation {
     Installation { nodes, operator, lacking }
 }
 
+/// What the user may do in a namespace: the same for all apps in it.
+pub(super) async fn rights(cluster: &Cluster, namespace: &str) -> Seen<Rights> {
+    may::rights(cluster, namespace).await
+}
+
 /// What is known of an app.
 pub(super) async fn facts(
     cluster: &Cluster,
     app: NodeApp,
     flags: String,
-    installation: Installation,
+    (installation, rights): (Installation, Seen<Rights>),
     audit: Option<Audited>,
 ) -> Facts {
-    let namespace = app.namespace().unwrap_or_default();
-    let (template, pods, budgets, monitors, rights) = futures::join!(
+    let (template, pods, budgets, monitors) = futures::join!(
         template(cluster, &app),
         pods(cluster, &app),
         budgets(cluster, &app),
         monitors(cluster, &app),
-        may::rights(cluster, &namespace),
     );
     let Installation { nodes, operator, lacking } = installation;
     Facts {

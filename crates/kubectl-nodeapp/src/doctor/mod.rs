@@ -9,6 +9,7 @@ mod may;
 mod select;
 mod tell;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             ));
         }
         let installation = gather::installation(&cluster).await;
-        let mut checked = Vec::new();
+        let (mut checked, mut rights) = (Vec::new(), HashMap::new());
         for app in apps {
             let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
             let audit = audit.clone().map(|audit| Audited { image: app.spec.image.clone(), ..audit });
@@ -88,7 +89,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
                 record(&cluster, &app, audit).await?;
             }
             let flags = args.scope.repeated(&namespace);
-            let facts = gather::facts(&cluster, app, flags, installation.clone(), audit);
+            let may = match rights.get(&namespace) {
+                Some(known) => Clone::clone(known),
+                None => gather::rights(&cluster, &namespace).await,
+            };
+            rights.insert(namespace.clone(), may.clone());
+            let facts = gather::facts(&cluster, app, flags, (installation.clone(), may), audit);
             let facts = Box::pin(facts).await;
             checked.push(Checked { namespace, name, lines: checks::findings(&facts) });
         }

@@ -71,7 +71,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
     wait_for(async {
         let cluster = args.scope.connect().await?;
         if !args.watch {
-            files::print(&shown(&cluster, args).await?);
+            let text = shown(&cluster, args).await?;
+            if text.is_empty() {
+                eprintln!("{}", nothing(cluster.namespace.as_deref()));
+            }
+            files::print(&text);
             return Ok(ExitCode::SUCCESS);
         }
         watch(&cluster, args).await
@@ -87,13 +91,15 @@ pub(crate) fn jlist(args: &JlistArgs) -> Outcome {
 
 /// Shows it again and again: in place on a terminal, and elsewhere each time that something is different.
 async fn watch(cluster: &Cluster, args: &Args) -> Outcome {
-    let mut last = String::new();
+    let (mut table, mut trouble, mut said) = (shown(cluster, args).await?, String::new(), None);
     loop {
-        let text = shown(cluster, args).await?;
+        let text =
+            if table.is_empty() { nothing(cluster.namespace.as_deref()) + "\n" } else { table.clone() };
+        let text = text + &trouble;
         let mut out = std::io::stdout();
         let written = if out.is_terminal() {
             write!(out, "\x1b[H\x1b[2J{text}")
-        } else if text == last {
+        } else if said.as_ref() == Some(&text) {
             Ok(())
         } else {
             write!(out, "{text}")
@@ -102,11 +108,17 @@ async fn watch(cluster: &Cluster, args: &Args) -> Outcome {
             // Nobody reads it any more.
             return Ok(ExitCode::SUCCESS);
         }
-        last = text;
+        said = Some(text);
         tokio::time::sleep(EVERY).await;
+        // What went well once goes on when the cluster is away for a moment.
+        match shown(cluster, args).await {
+            Ok(new) => (table, trouble) = (new, String::new()),
+            Err(error) => trouble = format!("error: {error}\n"),
+        }
     }
 }
 
+/// The list; nothing where there is no app, and only a table would tell.
 async fn shown(cluster: &Cluster, args: &Args) -> Result<String, String> {
     let is_table = matches!(args.output, None | Some(Form::Wide));
     let usage = async { if is_table { cluster.usage().await } else { None } };
@@ -116,7 +128,6 @@ async fn shown(cluster: &Cluster, args: &Args) -> Result<String, String> {
         apps = chosen(apps, &args.selectors, cluster.namespace.as_deref())?;
     }
     if is_table && apps.is_empty() {
-        eprintln!("{}", nothing(cluster.namespace.as_deref()));
         return Ok(String::new());
     }
     Ok(match args.output {

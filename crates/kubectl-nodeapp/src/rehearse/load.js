@@ -18,12 +18,17 @@ function begin() {
 }
 begin();
 
-function kindOf(error, request, began) {
+// A connection that was closed while it was idle says so at once; what takes longer was under way.
+const RACE_MS = 1000;
+
+function kindOf(error, request, began, sent) {
   if (error.code === 'TIMEOUT') return 'timeout';
   if (began) return 'cut';
   if (error.code === 'ECONNREFUSED') return 'refused';
   if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN') return 'dns';
-  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return request.reusedSocket ? 'idleCloseRace' : 'reset';
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') {
+    return request.reusedSocket && Date.now() - sent < RACE_MS ? 'idleCloseRace' : 'reset';
+  }
   return error.code || 'error';
 }
 
@@ -31,11 +36,12 @@ function kindOf(error, request, began) {
 function ask(url, options, done) {
   let over = false;
   let began = false;
+  const sent = Date.now();
   const end = (error, response, body) => {
     if (over) return;
     over = true;
     clearTimeout(late);
-    done(error && kindOf(error, request, began), response, body);
+    done(error && kindOf(error, request, began, sent), response, body);
   };
   const request = http.get(url, options, (response) => {
     began = true;

@@ -28,6 +28,7 @@ use crate::one::is_ready;
 use crate::production::is_production;
 use crate::select::Selector;
 use crate::table::Screen;
+use crate::words::span;
 use crate::{Outcome, files};
 
 /// Load an app while it is reloaded, one instance is killed and one is evicted.
@@ -53,12 +54,12 @@ pub(crate) struct Args {
     /// Connections that are kept.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
     connections: u32,
-    /// Seconds of calm before, between and after.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
-    calm: u64,
-    /// Seconds that each reload, kill and eviction may take.
-    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(10..=3600))]
-    timeout: u64,
+    /// Calm before, between and after: 1s to 10m.
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = calm)]
+    calm: Duration,
+    /// How long each reload, kill and eviction may take, such as 90s or 5m: 10s to 1h.
+    #[arg(long, default_value = "3m", value_name = "TIME", value_parser = timeout)]
+    timeout: Duration,
     /// Image of the load, with `node` in its PATH; if none, that of the app.
     #[arg(long)]
     image: Option<String>,
@@ -80,6 +81,23 @@ enum Format {
     Json,
 }
 
+fn calm(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_secs(1), Duration::from_mins(10))
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_secs(10), Duration::from_hours(1))
+}
+
+/// A time span within these bounds; a bare number is seconds.
+fn between(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let span = text.parse().map(Duration::from_secs).or_else(|_| span(text))?;
+    if (least..=most).contains(&span) {
+        return Ok(span);
+    }
+    Err(format!("`{text}` is not between {} s and {} s", least.as_secs(), most.as_secs()))
+}
+
 /// How long things take.
 #[derive(Clone, Copy)]
 struct Times {
@@ -95,8 +113,8 @@ impl Args {
             connections: self.connections,
             check: self.check.clone(),
             image: self.image.clone(),
-            // Three things that are done, the start of the pod, and the calm around them.
-            deadline: 3 * self.timeout + 5 * self.calm + 120,
+            // The start of the pod, three things that are done, one of them after being held back, and the calm around.
+            deadline: 5 * self.timeout.as_secs() + 5 * self.calm.as_secs() + 120,
         }
     }
 }
@@ -114,12 +132,16 @@ pub(crate) fn run(args: &Args) -> Outcome {
             return Err(reason);
         }
         let report = rehearsed(&cluster, app, args).await?;
-        record(&cluster, app, &report).await?;
+        // What was measured is told in any case.
         let text = match args.output {
             Format::Text => report.text(Screen::of_output()),
             Format::Json => format!("{:#}\n", described(app, &report)),
         };
         files::print(&text);
+        if let Some(error) = report.broke {
+            return Err(error);
+        }
+        record(&cluster, app, &report).await?;
         Ok(ExitCode::from(u8::from(!report.is_well())))
     })
 }
@@ -133,6 +155,11 @@ fn refusal(app: &NodeApp, ready: usize, yes: bool) -> Option<String> {
     if is_paused(&app.metadata) {
         return Some(format!(
             "{name} is paused, and would not be reloaded; take nodeapp.dev/paused away first"
+        ));
+    }
+    if app.spec.rollout.as_ref().and_then(|rollout| rollout.paused) == Some(true) {
+        return Some(format!(
+            "{name} would not be reloaded: rollout.paused is true; `resume {name}` goes on"
         ));
     }
     if ready == 0 {
@@ -200,17 +227,17 @@ async fn under_load(
     args: &Args,
     load: &Load<'_>,
 ) -> Result<Report, String> {
-    let times = Times { calm: Duration::from_secs(args.calm), timeout: Duration::from_secs(args.timeout) };
+    let times = Times { calm: args.calm, timeout: args.timeout };
     let book = Arc::new(Mutex::new(Book::default()));
     let pod = load.started(times.timeout).await?;
     let say = |words: &str| eprintln!("{}: {words}", app.name_any());
     say(&format!("{} requests a second from pod {pod}", args.rate));
     let phases = async {
-        let mut report = Report { phases: Vec::new(), with_check: args.check.is_some() };
+        let mut report = Report { with_check: args.check.is_some(), ..Report::default() };
         for phase in disturb::PHASES {
             say(phase.words);
             let begun = tokio::time::Instant::now();
-            (phase.act)(cluster, app, times).await?;
+            report.broke = (phase.act)(cluster, app, times).await.err();
             // What ended in the last moments is told a quarter of a second later.
             tokio::time::sleep(times.calm).await;
             let mut tally = taken(&book);
@@ -219,6 +246,9 @@ async fn under_load(
                 return Err(load::no_answer(&tally));
             }
             report.phases.push((phase.name, tally));
+            if report.broke.is_some() {
+                break;
+            }
         }
         Ok(report)
     };
@@ -295,6 +325,16 @@ mod tests {
         assert!(
             refusal(&app(&json!({}), &json!({})), 0, true).expect("refused").contains("no ready instance")
         );
+        let held = app(&json!({}), &json!({"rollout": {"paused": true}}));
+        assert!(refusal(&held, 2, true).expect("refused").contains("`resume shop`"));
+    }
+
+    #[test]
+    fn times_are_written_as_with_every_verb_and_bare_numbers_are_seconds() {
+        assert_eq!(timeout("90s"), timeout("90"));
+        assert_eq!(calm("2s"), Ok(Duration::from_secs(2)));
+        assert!(timeout("5s").expect_err("too short").contains("between 10 s and 3600 s"));
+        assert!(calm("soon").is_err());
     }
 
     #[test]

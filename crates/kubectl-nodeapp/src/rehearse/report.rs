@@ -109,6 +109,8 @@ pub(super) struct Report {
     pub(super) phases: Vec<(&'static str, Tally)>,
     /// The state was checked.
     pub(super) with_check: bool,
+    /// Why it ended before all was done.
+    pub(super) broke: Option<String>,
 }
 
 impl Report {
@@ -127,7 +129,7 @@ impl Report {
     }
 
     pub(super) fn is_well(&self) -> bool {
-        self.total().failures() == 0 && self.state() != Some(false)
+        self.broke.is_none() && self.total().failures() == 0 && self.state() != Some(false)
     }
 
     pub(super) fn json(&self) -> Value {
@@ -143,6 +145,9 @@ impl Report {
             "phases": phases.collect::<Vec<_>>(),
             "total": in_json(&total),
         });
+        if let Some(broke) = &self.broke {
+            value["broke"] = json!(broke);
+        }
         if self.with_check {
             value["state"] = json!({
                 "right": self.state(), "checks": total.checks, "wrong": total.wrong, "said": total.said,
@@ -237,7 +242,7 @@ mod tests {
         let mut reload = Tally::default();
         reload.add(&delta(&json!({"line": 2, "ok": 1, "times": {"60": 1}, "longest": 18.0,
             "failed": {"refused": 2, "idleCloseRace": 1}, "checks": 5, "wrong": 0})));
-        Report { phases: vec![("before", before), ("reload", reload)], with_check: false }
+        Report { phases: vec![("before", before), ("reload", reload)], with_check: false, broke: None }
     }
 
     #[test]
@@ -253,6 +258,17 @@ mod tests {
         let mut well = report;
         well.phases[1].1.failed.remove("refused");
         assert!(well.is_well());
+    }
+
+    #[test]
+    fn a_rehearsal_that_broke_off_is_no_success_and_tells_what_it_has() {
+        let mut report = report();
+        report.phases[1].1.failed.clear();
+        assert!(report.is_well());
+        report.broke = Some("the reload did not end".to_owned());
+        assert!(!report.is_well());
+        assert_eq!(report.json()["broke"], "the reload did not end");
+        assert_eq!(report.json()["total"]["requests"], 100);
     }
 
     #[test]

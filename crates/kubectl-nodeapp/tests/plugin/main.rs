@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+mod cluster;
 mod import;
 mod init;
 mod render;
@@ -17,6 +18,7 @@ mod secrets;
 mod tables;
 mod use_node;
 
+#[derive(Debug)]
 struct Ran {
     code: Option<i32>,
     out: String,

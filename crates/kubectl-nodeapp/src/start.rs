@@ -1,7 +1,5 @@
 //! `start`: what was stopped runs again, and what a file has runs as it says.
 
-mod file;
-
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,10 +8,12 @@ use nodeapp_operator::crd::NodeApp;
 use serde_json::json;
 
 use crate::Outcome;
+use crate::apps_file;
 use crate::change::Step;
 use crate::cluster::{Cluster, Scope, wait_for};
 use crate::select::Selector;
 use crate::state::counted_by;
+use crate::targets::{FileArgs, Target, split};
 use crate::waiting::{Goal, Waiting};
 
 /// Files that are taken where none is named.
@@ -35,38 +35,19 @@ const USUAL: [&str; 2] = ["nodeapp.yaml", "ecosystem.config.js"];
 pub(crate) struct Args {
     /// Names, `all`, /regex/, files, or `-` for NodeApps on standard input.
     #[arg(value_name = "NAME|FILE")]
-    targets: Vec<String>,
-    /// Image of the apps in a file of PM2.
-    #[arg(long)]
-    image: Option<String>,
-    /// Profile to select in a file of PM2, as in `pm2 start --env`.
-    #[arg(long)]
-    env: Option<String>,
-    /// Where the apps of a file of PM2 lie in their image.
-    #[arg(long, value_name = "DIR", default_value = "/app")]
-    workdir: String,
-    /// Of a file, only these apps.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    only: Vec<String>,
+    targets: Vec<Target>,
+    #[command(flatten)]
+    file: FileArgs,
     #[command(flatten)]
     waiting: Waiting,
     #[command(flatten)]
     scope: Scope,
 }
 
-/// Whether a word is a file: no name of an app has a `.` or a `/`, and a pattern has one at both ends.
-fn is_file(word: &str) -> bool {
-    let is_pattern = word.len() > 1 && word.starts_with('/') && word.ends_with('/');
-    word == "-" || (!is_pattern && word.contains(['.', '/']))
-}
-
-/// Files and apps among the words.
-fn targets(words: &[String]) -> Result<(Vec<PathBuf>, Vec<Selector>), String> {
-    let (files, names): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| is_file(word));
-    let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
-    let names = names.into_iter().map(|name| name.parse()).collect::<Result<Vec<Selector>, String>>()?;
-    if !files.is_empty() || !names.is_empty() {
-        return Ok((files, names));
+/// Files and apps among the words, or the usual file where there is no word.
+fn targets(words: &[Target]) -> Result<(Vec<PathBuf>, Vec<Selector>), String> {
+    if !words.is_empty() {
+        return Ok(split(words));
     }
     let usual = USUAL.iter().map(Path::new).find(|file| file.is_file());
     let usual =
@@ -76,13 +57,16 @@ fn targets(words: &[String]) -> Result<(Vec<PathBuf>, Vec<Selector>), String> {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let (files, names) = targets(&args.targets)?;
+    if files.is_empty() {
+        args.file.without_file()?;
+    }
     // Before the cluster is asked: whoever has a wrong file needs none.
-    let found = file::read(&files, args)?;
+    let found = apps_file::read(&files, &args.file)?;
     wait_for(async {
         let cluster = args.scope.connect().await?;
         let mut code = ExitCode::SUCCESS;
         if !found.is_empty() {
-            code = cluster.apply(found, &args.waiting).await?;
+            code = cluster.apply(found, &args.waiting, async |_| Ok(None)).await?;
         }
         if !names.is_empty() {
             let apps = cluster.apps(&names).await?;
@@ -109,23 +93,5 @@ impl Cluster {
         }
         let patched = self.patch(app, &json!({"spec": {"stopped": false}})).await?;
         Ok(Step::Asked { goal: Goal::Ready(patched.metadata.generation.unwrap_or(0)), done })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_told_from_names_by_how_they_look() {
-        for file in ["nodeapp.yaml", "./shop", "deploy/shop", "-", "/etc/dump.pm2"] {
-            assert!(is_file(file), "{file}");
-        }
-        for name in ["shop", "all", "/^shop/", "/a.b/"] {
-            assert!(!is_file(name), "{name}");
-        }
-        let words = ["shop".to_owned(), "a.yaml".to_owned()];
-        let (files, names) = targets(&words).expect("both");
-        assert_eq!((files, names.len()), (vec![PathBuf::from("a.yaml")], 1));
     }
 }

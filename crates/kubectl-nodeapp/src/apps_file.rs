@@ -8,24 +8,39 @@ use nodeapp_ecosystem::NO_IMAGE;
 use nodeapp_operator::crd::NodeApp;
 use serde_json::{Value, json};
 
-use super::Args;
 use crate::change::{MANAGER, Step};
 use crate::cluster::{Attempt, Cluster, told};
 use crate::render::{documents, unlisted};
 use crate::select::{RESOURCE, understood};
+use crate::targets::FileArgs;
 use crate::waiting::{Goal, Waiting};
 use crate::{Outcome, import};
 
-/// The apps of all files, as they are to be applied.
+/// Endings of files with JavaScript in them.
+const SCRIPTS: [&str; 7] = ["js", "cjs", "mjs", "ts", "tsx", "jsx", "coffee"];
+
+/// The apps of all files, as they are to be applied. What became of PM2's options goes to standard error.
 ///
 /// # Errors
 /// When a file cannot be read, has something else, or an app that is refused.
-pub(super) fn read(files: &[PathBuf], args: &Args) -> Result<Vec<Value>, String> {
+pub(crate) fn read(files: &[PathBuf], args: &FileArgs) -> Result<Vec<Value>, String> {
+    objects(files, args, true)
+}
+
+/// The same, where only their names are of interest.
+///
+/// # Errors
+/// As before.
+pub(crate) fn named(files: &[PathBuf]) -> Result<Vec<Value>, String> {
+    objects(files, &FileArgs::default(), false)
+}
+
+fn objects(files: &[PathBuf], args: &FileArgs, tells: bool) -> Result<Vec<Value>, String> {
     let mut apps = Vec::new();
     for file in files {
         apps.extend(match manifests(file)? {
             Some(objects) => objects,
-            None => of_pm2(file, args)?,
+            None => of_pm2(file, args, tells)?,
         });
     }
     let name =
@@ -41,7 +56,12 @@ pub(super) fn read(files: &[PathBuf], args: &Args) -> Result<Vec<Value>, String>
 /// The `NodeApps` of a file; none where it is one of PM2.
 fn manifests(file: &Path) -> Result<Option<Vec<Value>>, String> {
     let is = |endings: &[&str]| file.extension().is_some_and(|it| endings.iter().any(|ending| it == *ending));
-    if is(&["js", "cjs", "mjs", "pm2"]) {
+    if is(&SCRIPTS) {
+        // PM2 tells a list of apps from a script by its name too.
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return if name.contains(".config.") { Ok(None) } else { Err(script(file)) };
+    }
+    if is(&["pm2"]) {
         return Ok(None);
     }
     let objects: Vec<Value> = match documents(file) {
@@ -75,21 +95,28 @@ fn manifests(file: &Path) -> Result<Option<Vec<Value>>, String> {
     Ok(Some(objects))
 }
 
-/// The apps of a file of PM2. What became of each option goes to standard error.
-fn of_pm2(file: &Path, args: &Args) -> Result<Vec<Value>, String> {
+/// What to do with a script instead.
+fn script(file: &Path) -> String {
+    let file = file.display();
+    format!(
+        "{file} is a script, and here an app runs from an image: `init` writes a Dockerfile and a nodeapp.yaml for its \
+         folder, with name, instances and everything else that PM2 takes as options; then `start nodeapp.yaml`. If it \
+         is a list of apps, call it ecosystem.config.js"
+    )
+}
+
+/// The apps of a file of PM2.
+fn of_pm2(file: &Path, args: &FileArgs, tells: bool) -> Result<Vec<Value>, String> {
     let import = import::of_file(file, args.image.as_deref(), args.env.as_deref(), &args.workdir);
-    eprint!("{}", import.shown().text());
-    if import.report.has_failures() || import.apps.is_empty() {
+    let failed = import.report.has_failures() || import.apps.is_empty();
+    if tells || failed {
+        eprint!("{}", import.shown().text());
+    }
+    if failed {
         return Err(format!(
             "{}: not all of it can be imported, see above; nothing was changed",
             file.display()
         ));
-    }
-    if import.apps.iter().any(|app| app.spec.image == NO_IMAGE) {
-        return Err(
-            "a file of PM2 names no image; give --image. `init` writes a Dockerfile that builds one. Nothing was changed"
-                .to_owned(),
-        );
     }
     Ok(import.apps.iter().filter_map(|app| serde_json::to_value(app).ok()).collect())
 }
@@ -105,9 +132,23 @@ fn cleaned(app: &Value) -> Value {
     json!({"apiVersion": app["apiVersion"], "kind": "NodeApp", "metadata": metadata, "spec": app["spec"]})
 }
 
+/// As far as this version understands it.
+fn typed(object: &Value) -> Option<NodeApp> {
+    serde_json::from_value::<DynamicObject>(object.clone()).ok().map(understood)
+}
+
 impl Cluster {
-    /// Applies apps if the API server takes all of them, and waits until they are ready.
-    pub(super) async fn apply(&self, mut objects: Vec<Value>, waiting: &Waiting) -> Outcome {
+    /// Applies apps if the API server takes all of them, and waits until they are ready. What is done to one that is
+    /// as the file says already, `otherwise` says.
+    ///
+    /// # Errors
+    /// When one is refused; then nothing is changed.
+    pub(crate) async fn apply(
+        &self,
+        mut objects: Vec<Value>,
+        waiting: &Waiting,
+        otherwise: impl AsyncFn(&NodeApp) -> Result<Option<Step>, String>,
+    ) -> Outcome {
         for object in &mut objects {
             if object.pointer("/metadata/namespace").is_none() {
                 let Some(namespace) = &self.namespace else {
@@ -116,13 +157,10 @@ impl Cluster {
                 };
                 object["metadata"]["namespace"] = json!(namespace);
             }
+            self.with_image(object).await?;
         }
-        let apps: Vec<NodeApp> = objects
-            .iter()
-            .filter_map(|object| serde_json::from_value::<DynamicObject>(object.clone()).ok())
-            .map(understood)
-            .collect();
-        let pairs: Vec<(&NodeApp, &Value)> = apps.iter().zip(&objects).collect();
+        let pairs: Vec<(NodeApp, Value)> =
+            objects.into_iter().filter_map(|object| Some((typed(&object)?, object))).collect();
         let mut refused = Vec::new();
         for (app, object) in &pairs {
             if let Err(error) = self.apply_one(app, object, true).await {
@@ -132,26 +170,54 @@ impl Cluster {
         if !refused.is_empty() {
             return Err(format!("{}; nothing was changed", refused.join("; ")));
         }
-        let object_of = |app: &NodeApp| {
-            pairs
-                .iter()
-                .find(|(other, _)| std::ptr::eq(*other, app))
-                .map_or(&Value::Null, |(_, object)| *object)
-        };
+        let (apps, objects): (Vec<NodeApp>, Vec<Value>) = pairs.into_iter().unzip();
         let apply = async |app: &NodeApp| {
-            let before = self.nodeapps_beside(app).get_opt(&app.name_any()).await.ok().flatten();
-            let after = self.apply_one(app, object_of(app), false).await?;
-            let done = match before {
-                None => "created",
-                Some(before) if before.resource_version() == after.resource_version() => {
-                    "is as the file says"
-                }
-                Some(_) => "changed",
-            };
-            let generation = after.metadata.generation.unwrap_or(0);
-            Ok(Step::Asked { goal: Goal::Ready(generation), done: done.to_owned() })
+            let at = apps.iter().position(|other| std::ptr::eq(other, app)).unwrap_or_default();
+            self.apply_and_start(app, &objects[at], &otherwise).await
         };
         self.carry_out(&apps, Some(waiting), apply).await
+    }
+
+    /// A file of PM2 names no image: that of the app in the cluster stays.
+    async fn with_image(&self, object: &mut Value) -> Result<(), String> {
+        let Some(app) = typed(object).filter(|app| app.spec.image == NO_IMAGE) else { return Ok(()) };
+        let attempt =
+            Attempt { verb: "get", resource: RESOURCE, namespace: app.metadata.namespace.as_deref() };
+        let live = self.nodeapps_beside(&app).get_opt(&app.name_any()).await;
+        let live = live.map_err(|error| told(&attempt, &error))?;
+        let image = live.and_then(|live| live.data.pointer("/spec/image")?.as_str().map(str::to_owned));
+        object["spec"]["image"] = json!(image.ok_or_else(|| format!(
+            "a file of PM2 names no image, and {} is not in the cluster yet; give --image. `init` writes a Dockerfile \
+             that builds one. Nothing was changed",
+            app.name_any()
+        ))?);
+        Ok(())
+    }
+
+    async fn apply_and_start(
+        &self,
+        app: &NodeApp,
+        object: &Value,
+        otherwise: &impl AsyncFn(&NodeApp) -> Result<Option<Step>, String>,
+    ) -> Result<Step, String> {
+        let before = self.nodeapps_beside(app).get_opt(&app.name_any()).await.ok().flatten();
+        let after = self.apply_one(app, object, false).await?;
+        let goal = Goal::Ready(after.metadata.generation.unwrap_or(0));
+        let applied = |done: &str| Ok(Step::Asked { goal: goal.clone(), done: done.to_owned() });
+        let Some(before) = before else { return applied("created") };
+        let after_all = understood(after.clone());
+        if after_all.spec.stopped == Some(true) && object.pointer("/spec/stopped").is_none() {
+            // `stop` has said so, and not the file.
+            return self.start(&after_all).await;
+        }
+        let said = |object: &DynamicObject| (object.metadata.generation, object.labels().clone());
+        if said(&before) != said(&after) || before.annotations() != after.annotations() {
+            return applied("changed");
+        }
+        match otherwise(&after_all).await? {
+            Some(step) => Ok(step),
+            None => applied("is as the file says"),
+        }
     }
 
     async fn apply_one(&self, app: &NodeApp, object: &Value, dry_run: bool) -> Result<DynamicObject, String> {
@@ -185,6 +251,8 @@ mod tests {
             "apiVersion: nodeapp.dev/v1alpha1\nkind: NodeApp\nmetadata: {name: shop}\nspec: {image: a}\n";
         assert_eq!(of("a.yaml", app).expect("apps").expect("manifests").len(), 1);
         assert_eq!(of("a.yaml", &format!("{app}---\n{app}")).expect("apps").expect("manifests").len(), 2);
+        let script = of("app.js", "require('http')").expect_err("a script");
+        assert!(script.contains("app.js is a script") && script.contains("`init`"), "{script}");
         for (name, text) in [
             ("a.config.js", "module.exports = {}"),
             ("a.yaml", "apps: [{script: a.js}]"),
