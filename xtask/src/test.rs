@@ -102,6 +102,9 @@ fn checks(summary: &mut Summary) {
 /// Licences, banned crates and sources. Advisories need a database that no package registry has; they are
 /// checked by `cargo deny check advisories` where the network allows it.
 fn deny() -> Result<()> {
+    // It looks at the crates of every platform, and a build has fetched those of this one alone.
+    let mut fetch = Command::new(env!("CARGO"));
+    sh::run("fetch crates", fetch.args(["fetch", "--locked"]).current_dir(paths::repo()))?;
     let mut command = Command::new(cache::cargo_deny()?);
     // Without --workspace it looks at the root package alone, and not at what the other programs link.
     command.args(["--workspace", "--locked", "--offline", "check", "bans", "licenses", "sources"]);

@@ -30,8 +30,8 @@ const RENDERED: &[(&[&str], &str)] = &[
         "            - --image-pull-secret=registry\n            - --image-pull-secret=mirror\n",
     ),
     (
-        &["--set", "forwarder.image.repository=r.example/f", "--set", "forwarder.image.tag=7"],
-        "            - --forwarder-image=r.example/f:7\n",
+        &["--set", "forwarder.image.repository=r.example/f", "--set", "forwarder.image.tag=v7"],
+        "            - --forwarder-image=r.example/f:v7\n",
     ),
     (&["--set", "redis.image.tag=9.9"], "            - --redis-image=docker.io/valkey/valkey:9.9\n"),
     (
