@@ -114,9 +114,12 @@ impl Followed<'_> {
         let (sender, receiver) = watch::channel(state);
         self.known.insert(uid, sender);
         let (room, told_of_room) = (Arc::clone(&self.room), Arc::clone(&self.told_of_room));
+        let output = Arc::clone(&self.output);
         self.logs.spawn(async move {
             if room.available_permits() == 0 && !told_of_room.swap(true, Ordering::Relaxed) {
-                eprintln!("{AT_ONCE} logs are followed at once; the others wait until one of them ends");
+                output.say(&format!(
+                    "{AT_ONCE} logs are followed at once; the others wait until one of them ends"
+                ));
             }
             let _place = room.acquire_owned().await;
             stream.follow(receiver).await

@@ -201,7 +201,7 @@ impl Args {
         });
         let mut logs = futures::stream::iter(logs).buffered(ahead);
         while let Some(log) = logs.next().await {
-            Output::write(&mut log?)?;
+            output.write(&mut log?)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! Standard output, for all logs together: whole lines, one after the other.
+//! Where lines go, for all logs together: whole lines, one after the other.
 
-use std::io::{ErrorKind, Write as _};
-use std::sync::{PoisonError, RwLock};
+use std::io::{ErrorKind, Write};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::dress::{Dress, Source};
 use super::line::Line;
@@ -17,11 +17,20 @@ pub(crate) enum Stop {
 /// The output, and how lines look there.
 pub(crate) struct Output {
     dress: RwLock<Dress>,
+    lines: Mutex<Box<dyn Write + Send>>,
+    /// Takes what is to be said beside the lines.
+    say: fn(&str),
 }
 
 impl Output {
+    /// Standard output, with words beside on standard error.
     pub(crate) fn new(dress: Dress) -> Self {
-        Self { dress: RwLock::new(dress) }
+        Self::to(dress, Box::new(std::io::stdout()), |words| eprintln!("{words}"))
+    }
+
+    /// Another one. It gets whole lines only.
+    pub(crate) fn to(dress: Dress, lines: Box<dyn Write + Send>, say: fn(&str)) -> Self {
+        Self { dress: RwLock::new(dress), lines: Mutex::new(lines), say }
     }
 
     /// Makes room for the prefix of a source.
@@ -37,12 +46,17 @@ impl Output {
         }
     }
 
+    /// Says something that is no line of an app.
+    pub(crate) fn say(&self, words: &str) {
+        (self.say)(words);
+    }
+
     /// Writes finished lines and empties the batch.
-    pub(crate) fn write(batch: &mut Vec<u8>) -> Result<(), Stop> {
+    pub(crate) fn write(&self, batch: &mut Vec<u8>) -> Result<(), Stop> {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut output = std::io::stdout().lock();
+        let mut output = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let written = output.write_all(batch).and_then(|()| output.flush());
         batch.clear();
         written.map_err(|error| match error.kind() {

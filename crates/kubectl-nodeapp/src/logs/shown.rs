@@ -25,6 +25,11 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// Whether no line was shown yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.newest.is_none()
+    }
+
     /// Where to go on; nothing if no line was shown yet. What comes now may be a repeat.
     pub(crate) fn resume(&mut self) -> Option<Timestamp> {
         self.again = self.earlier_lines.clone();
@@ -32,6 +37,11 @@ impl Shown {
             *self.again.entry(*line).or_default() += count;
         }
         Timestamp::from_second(self.earlier.or(self.newest)?).ok()
+    }
+
+    /// Whether this line was shown and comes once more because the log was opened again.
+    pub(crate) fn comes_again(&self, line: &[u8]) -> bool {
+        self.again.get(&self.hasher.hash_one(line)).is_some_and(|left| *left > 0)
     }
 
     /// Whether this line, stamped in this second, is to be shown; it is taken for shown from now on. The line holds

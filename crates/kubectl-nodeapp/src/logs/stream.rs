@@ -91,6 +91,10 @@ pub(crate) struct Stream {
     rest: Vec<u8>,
     /// When the log was opened first.
     opened: Option<Instant>,
+    /// Whether the next line has to be one that was shown, since the log goes on where it was.
+    repeats: bool,
+    /// It was not: the container is another one by now, or the file was rotated. Lines that wait for those before.
+    held: Option<Vec<u8>>,
 }
 
 impl Stream {
@@ -101,8 +105,18 @@ impl Stream {
         begin: Begin,
         output: Arc<Output>,
     ) -> Self {
-        let (shown, rest) = (Shown::default(), vec![]);
-        Self { client, source, container, begin, output, shown, rest, opened: None }
+        Self {
+            client,
+            source,
+            container,
+            begin,
+            output,
+            shown: Shown::default(),
+            rest: vec![],
+            opened: None,
+            repeats: false,
+            held: None,
+        }
     }
 
     /// Shows what comes until the pod is gone.
@@ -115,13 +129,21 @@ impl Stream {
             if now.gone && (now.id.is_none() || last == now.id) {
                 return self.finish();
             }
-            if last.is_some() && last != now.id {
+            let another = last.is_some() && last != now.id;
+            if another {
                 // What the container before wrote in the end, if the connection broke before that.
                 let params = LogParams { previous: true, ..self.params() };
-                self.read(&params, &mut state).await.or_else(Failure::only_stop)?;
+                let outcome = self.read(&params, &mut state).await;
+                if matches!(outcome, Err(Failure::Broken(_))) {
+                    failures = self.count(outcome, failures, now.gone)?;
+                    self.pause(false, &now, failures, &mut state).await;
+                    continue;
+                }
+                self.count(outcome, 0, now.gone)?;
                 self.finish()?;
             }
             let params = LogParams { follow: true, ..self.params() };
+            self.repeats = !another && params.since_time.is_some();
             let outcome = self.read(&params, &mut state).await;
             last.clone_from(&now.id);
             let whole = outcome.is_ok() && now.ended;
@@ -140,7 +162,7 @@ impl Stream {
             Err(Failure::Stop(stop)) => return Err(stop),
             Err(Failure::Broken(why)) => return Err(Stop::Refused(why)),
             Err(Failure::Missing(why)) => {
-                eprintln!("{}: {why}", self.source.pod);
+                self.output.say(&format!("{}: {why}", self.source.pod));
                 return Ok(batch);
             }
         };
@@ -170,7 +192,7 @@ impl Stream {
             Err(Failure::Stop(stop)) => Err(stop),
             Err(Failure::Broken(why)) => {
                 if failures == 0 && !gone {
-                    eprintln!("{}: {why}; it goes on from there", self.source.pod);
+                    self.output.say(&format!("{}: {why}; it goes on from there", self.source.pod));
                 }
                 Ok(failures.saturating_add(1))
             }
@@ -185,7 +207,7 @@ impl Stream {
             line.push(b'\n');
             self.take(&line, &mut batch);
         }
-        Output::write(&mut batch)
+        self.output.write(&mut batch)
     }
 
     /// Waits for a reason to open the log again: a new container, or only some time if this one may have more to say.
@@ -207,21 +229,27 @@ impl Stream {
     fn params(&mut self) -> LogParams {
         let since = self.shown.resume();
         let mut params = self.begin.params(self.container);
-        match (self.opened, since) {
-            (None, _) => {}
-            (Some(_), Some(since)) => {
-                params.tail_lines = None;
-                params.since_seconds = None;
-                params.since_time = Some(since);
-            }
+        let Some(opened) = self.opened else { return params };
+        let passed = i64::try_from(opened.elapsed().as_secs()).unwrap_or(i64::MAX / 2);
+        params.tail_lines = None;
+        params.since_seconds = match (&since, self.begin.lines) {
+            (Some(_), _) => None,
+            // No line was there that could come twice.
+            (None, None) => self.begin.seconds.map(|seconds| seconds.saturating_add(passed)),
             // No line was there; all that have come since are wanted.
-            (Some(opened), None) => {
-                params.tail_lines = None;
-                let passed = i64::try_from(opened.elapsed().as_secs()).unwrap_or(i64::MAX - 1);
-                params.since_seconds = Some(passed + 1);
-            }
-        }
+            (None, Some(_)) => Some(passed + 1),
+        };
+        params.since_time = since;
         params
+    }
+
+    /// A connection broke. What it was to begin with may not have come through it, if it was short.
+    fn broke(&mut self) {
+        self.rest.clear();
+        let short = self.opened.is_some_and(|opened| opened.elapsed() < AGAIN.1);
+        if short && self.shown.is_empty() && self.begin.lines != Some(0) {
+            self.opened = None;
+        }
     }
 
     /// Shows a log up to its end.
@@ -241,7 +269,7 @@ impl Stream {
             match stream.as_mut().fill_buf().now_or_never() {
                 Some(Ok(_)) if batch.len() < BATCH => {}
                 Some(Err(error)) => break Err(error),
-                _ => Output::write(&mut batch)?,
+                _ => self.output.write(&mut batch)?,
             }
             match next(&mut stream, state).await {
                 Ok([]) => break Ok(()),
@@ -249,12 +277,37 @@ impl Stream {
                     let length = chunk.len();
                     self.take(chunk, &mut batch);
                     stream.as_mut().consume(length);
+                    if let Some(held) = self.held.take() {
+                        self.fill(&held, &mut batch, state).await?;
+                    }
                 }
                 Err(error) => break Err(error),
             }
         };
-        Output::write(&mut batch)?;
-        end.map_err(|error| Failure::Broken(format!("the connection broke: {error}")))
+        self.output.write(&mut batch)?;
+        end.map_err(|error| {
+            self.broke();
+            Failure::Broken(format!("the connection broke: {error}"))
+        })
+    }
+
+    /// What the container before still had to say, then lines that came too early.
+    async fn fill(
+        &mut self,
+        held: &[u8],
+        batch: &mut Vec<u8>,
+        state: &mut watch::Receiver<State>,
+    ) -> Result<(), Failure> {
+        let rest = std::mem::take(&mut self.rest);
+        let params = LogParams { previous: true, ..self.params() };
+        match Box::pin(self.read(&params, state)).await {
+            Ok(()) | Err(Failure::Missing(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+        self.finish()?;
+        self.take(held, batch);
+        self.rest = rest;
+        Ok(())
     }
 
     /// Cuts what has come into lines; an unfinished one waits for its rest.
@@ -278,11 +331,18 @@ impl Stream {
     fn show(&mut self, bytes: &[u8], batch: &mut Vec<u8>) {
         let Some(line) = Line::new(bytes) else {
             if !bytes.is_empty() {
-                eprintln!("{}: the kubelet says: {}", self.source.pod, String::from_utf8_lossy(bytes));
+                let words = String::from_utf8_lossy(bytes);
+                self.output.say(&format!("{}: the kubelet says: {words}", self.source.pod));
             }
             return;
         };
-        if self.shown.is_new(line.at.as_second(), bytes) {
+        if std::mem::take(&mut self.repeats) && !self.shown.comes_again(bytes) {
+            self.held = Some(vec![]);
+        }
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(bytes);
+            held.push(b'\n');
+        } else if self.shown.is_new(line.at.as_second(), bytes) {
             self.output.put(&self.source, &line, batch);
         }
     }
@@ -311,16 +371,6 @@ pub(crate) enum Failure {
     Stop(Stop),
 }
 
-impl Failure {
-    /// A log that is read on the side may be missing.
-    fn only_stop(self) -> Result<(), Stop> {
-        match self {
-            Self::Stop(stop) => Err(stop),
-            Self::Missing(_) | Self::Broken(_) => Ok(()),
-        }
-    }
-}
-
 impl From<Stop> for Failure {
     fn from(stop: Stop) -> Self {
         Self::Stop(stop)
@@ -339,3 +389,6 @@ fn refused(error: &kube::Error, namespace: &str) -> Failure {
         error => Failure::Broken(told(&attempt, error)),
     }
 }
+
+#[cfg(test)]
+mod tests;
