@@ -12,6 +12,7 @@ mod dev;
 mod diff;
 mod doctor;
 mod dumps;
+mod ended;
 mod env;
 mod files;
 mod flush;

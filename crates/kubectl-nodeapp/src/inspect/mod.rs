@@ -1,22 +1,23 @@
 //! `inspect`: the inspector of one instance, as if its process ran here.
 
 mod devtools;
+mod process;
 
+use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _};
-use nodeapp_contract::config::Launch;
-use nodeapp_contract::{CONFIG_ANNOTATION, RunnerConfig, RunnerStatus};
-use nodeapp_operator::controller::names::annotation;
+use nodeapp_contract::RunnerStatus;
 use tokio::io::{DuplexStream, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Attempt, Cluster, Scope, told, wait_for};
+use crate::ended::ended;
 use crate::one::One;
 use crate::{Outcome, files};
 
@@ -54,25 +55,32 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.map_err(|error| {
             format!("cannot listen on port {} of this machine: {error}; --port names another", args.port)
         })?;
-        let port = listener.local_addr().map_or(args.port, |address| address.port());
-        let inspector = Inspector { cluster: &cluster, pod: &pod, port: args.inspect_port };
-        let open_before = inspector.target().await?.is_some();
-        if !open_before {
-            inspector.open().await?;
-        }
-        let target = inspector.target().await?.ok_or("the inspector is closed again")?;
-        files::print(&greeting(&pod.name_any(), port, &target));
-        let ended = inspector.forward(&listener).await;
+        let inspector =
+            Inspector { cluster: &cluster, pod: &pod, port: args.inspect_port, asked: Cell::new(false) };
+        let outcome = {
+            let debug = inspector.debug(&listener);
+            // From here on: what was opened is closed whenever somebody has had enough.
+            tokio::select! {
+                biased;
+                () = ended() => Ok(()),
+                outcome = debug => outcome,
+            }
+        };
         drop(listener);
-        if open_before {
-            eprintln!("the forwarding has ended; the inspector was open before, and stays so");
-        } else {
-            match inspector.close(&target).await {
+        if inspector.asked.get() {
+            let closed = tokio::select! {
+                biased;
+                () = ended() => Err("it was not waited for".to_owned()),
+                closed = inspector.close() => closed,
+            };
+            match closed {
                 Ok(()) => eprintln!("the inspector is closed again"),
                 Err(why) => eprintln!("the inspector stays open until the next restart: {why}"),
             }
+        } else if outcome.is_ok() {
+            eprintln!("the forwarding has ended; nothing was opened, and what was open stays so");
         }
-        ended.map(|()| ExitCode::SUCCESS)
+        outcome.map(|()| ExitCode::SUCCESS)
     })
 }
 
@@ -89,20 +97,34 @@ struct Inspector<'a> {
     cluster: &'a Cluster,
     pod: &'a Pod,
     port: u16,
+    /// Whether we had it opened.
+    asked: Cell<bool>,
 }
 
 impl Inspector<'_> {
+    /// Opens it unless it is open, and passes connections on without an end.
+    async fn debug(&self, listener: &TcpListener) -> Result<(), String> {
+        let target = match self.target().await? {
+            Some(target) => target,
+            None => self.open().await?,
+        };
+        let port = listener.local_addr().map_or(self.port, |address| address.port());
+        files::print(&greeting(&self.pod.name_any(), port, &target));
+        self.forward(listener).await
+    }
+
     /// A connection to it.
-    async fn connect(&self) -> Result<DuplexStream, String> {
-        let namespace = self.pod.namespace().unwrap_or_default();
-        let attempt =
-            Attempt { verb: "get and create", resource: "pods/portforward", namespace: Some(&namespace) };
-        let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &namespace);
-        let mut forward = api
-            .portforward(&self.pod.name_any(), &[self.port])
-            .await
-            .map_err(|error| told(&attempt, &error))?;
-        forward.take_stream(self.port).ok_or_else(|| "no stream".to_owned())
+    fn connect(&self) -> impl Future<Output = Result<DuplexStream, String>> + Send + use<> {
+        let (client, port) = (self.cluster.client.clone(), self.port);
+        let (name, namespace) = (self.pod.name_any(), self.pod.namespace().unwrap_or_default());
+        async move {
+            let attempt =
+                Attempt { verb: "get and create", resource: "pods/portforward", namespace: Some(&namespace) };
+            let api: Api<Pod> = Api::namespaced(client, &namespace);
+            let forward = api.portforward(&name, &[port]).await;
+            let mut forward = forward.map_err(|error| told(&attempt, &error))?;
+            forward.take_stream(port).ok_or_else(|| "no stream".to_owned())
+        }
     }
 
     /// What a debugger may attach to: none while the inspector is closed.
@@ -110,117 +132,78 @@ impl Inspector<'_> {
         Ok(devtools::target(self.connect().await?, self.port).await)
     }
 
-    /// Asks Node.js for it, as `kill -USR1` would. Any other program would end by that signal.
-    async fn open(&self) -> Result<(), String> {
+    /// Asks Node.js for it, as `kill -USR1` would.
+    async fn open(&self) -> Result<String, String> {
         let name = self.pod.name_any();
+        self.can_open().await.map_err(|why| format!("{name}: {why}"))?;
+        self.asked.set(true);
+        self.cluster.ctl(self.pod, &["signal", "SIGUSR1"]).await?;
+        let opened = self.turns_to(true).await?.ok_or_else(|| {
+            // There is nothing to be closed.
+            self.asked.set(false);
+            format!(
+                "{name}: no inspector opens on its port {}; --inspect-port names another, and with --disable-sigusr1, \
+                 or a handler of the app for that signal, Node.js opens none: give it --inspect in nodeArgs",
+                self.port
+            )
+        })?;
+        opened.ok_or_else(|| "the inspector is closed again".to_owned())
+    }
+
+    /// Looks at the process that would get the signal.
+    async fn can_open(&self) -> Result<(), String> {
         let status = self.cluster.ctl(self.pod, &["status"]).await?;
         let status: RunnerStatus = serde_json::from_str(&status)
-            .map_err(|error| format!("{name}: the runner's status cannot be read: {error}"))?;
-        can_open(self.pod, &status).map_err(|why| format!("{name}: {why}"))?;
-        self.cluster.ctl(self.pod, &["signal", "SIGUSR1"]).await?;
+            .map_err(|error| format!("the runner's status cannot be read: {error}"))?;
+        let pid = process::known(&status)?.to_string();
+        let process = self.cluster.exec(self.pod, &process::look(&pid)).await;
+        let process =
+            process.map_err(|why| format!("it cannot be told whether process {pid} is Node.js: {why}"))?;
+        let process = serde_json::from_slice(&process)
+            .map_err(|error| format!("it cannot be told whether process {pid} is Node.js: {error}"))?;
+        process::can_open(&process)
+    }
+
+    /// Waits until it is open, or closed, and gives what may be attached to then. None: it does not get so.
+    async fn turns_to(&self, open: bool) -> Result<Option<Option<String>>, String> {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
-            if self.target().await?.is_some() {
-                return Ok(());
+            let target = self.target().await?;
+            if target.is_some() == open {
+                return Ok(Some(target));
             }
             sleep(POLL).await;
         }
-        Err(format!(
-            "{name}: no inspector opens on its port {}; --inspect-port names another, and with --disable-sigusr1, or a \
-             handler of the app for that signal, Node.js opens none: give it --inspect in nodeArgs",
-            self.port
-        ))
+        Ok(None)
     }
 
-    /// Passes connections on until Ctrl-C.
+    /// Passes connections on. One that cannot be made is told, and the others live.
     async fn forward(&self, listener: &TcpListener) -> Result<(), String> {
         let mut passing = JoinSet::new();
         loop {
             tokio::select! {
                 connection = listener.accept() => {
                     let (connection, _) = connection.map_err(|error| format!("cannot accept: {error}"))?;
-                    let inside = self.connect().await?;
-                    passing.spawn(pass(connection, inside));
+                    passing.spawn(pass(connection, self.connect()));
                 }
                 Some(_) = passing.join_next() => {}
-                _ = tokio::signal::ctrl_c() => return Ok(()),
             }
         }
     }
 
-    /// Has the process close its inspector.
-    async fn close(&self, target: &str) -> Result<(), String> {
-        devtools::close(self.connect().await?, self.port, target).await?;
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if self.target().await?.is_none() {
-                return Ok(());
-            }
-            sleep(POLL).await;
-        }
-        Err("it does not close".to_owned())
+    /// Has the process close its inspector, which may only be about to open.
+    async fn close(&self) -> Result<(), String> {
+        let Some(Some(target)) = self.turns_to(true).await? else { return Ok(()) };
+        devtools::close(self.connect().await?, self.port, &target).await?;
+        self.turns_to(false).await?.map(drop).ok_or_else(|| "it does not close".to_owned())
     }
 }
 
 /// Passes a connection on until one side ends it.
-async fn pass(mut here: TcpStream, mut inside: DuplexStream) {
-    // How a debugger's connection ends is of no interest.
-    let _ = copy_bidirectional(&mut here, &mut inside).await;
-}
-
-/// Whether the main process is one that opens an inspector by SIGUSR1.
-fn can_open(pod: &Pod, status: &RunnerStatus) -> Result<(), String> {
-    let config = annotation(&pod.metadata, CONFIG_ANNOTATION);
-    let config = config.and_then(|text| serde_json::from_str::<RunnerConfig>(text).ok());
-    let other = config.and_then(|config| match config.launch {
-        Launch::Script { interpreter, .. } => interpreter,
-        Launch::Command { argv } => argv.into_iter().next(),
-    });
-    let base = other.as_deref().and_then(|program| program.rsplit('/').next()).unwrap_or("node");
-    if ["deno", "bun"].contains(&base) {
-        return Err(format!("{base} opens no inspector on request; start it with --inspect"));
-    }
-    if status.node_version.is_none() {
-        return Err(
-            "the runner does not know it as Node.js, and any other program would end by the signal: the app \
-                    has not served yet, has `pmx: false`, or is something else"
-                .to_owned(),
-        );
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn verdict(config: &serde_json::Value, node: Option<&str>) -> Result<(), String> {
-        let pod = json!({"metadata": {"annotations": {CONFIG_ANNOTATION: config.to_string()}}});
-        let mut status = json!({"state": "online", "ready": true, "restarts": 0});
-        if let Some(node) = node {
-            status["nodeVersion"] = json!(node);
-        }
-        can_open(
-            &serde_json::from_value(pod).expect("a pod"),
-            &serde_json::from_value(status).expect("a status"),
-        )
-    }
-
-    #[test]
-    fn only_what_is_known_as_node_gets_the_signal() {
-        let script = |interpreter: Option<&str>| {
-            let launch = Launch::Script {
-                script: "a.js".into(),
-                args: vec![],
-                node_args: vec![],
-                interpreter: interpreter.map(str::to_owned),
-            };
-            serde_json::to_value(RunnerConfig::new("web", launch)).expect("a configuration")
-        };
-        assert_eq!(verdict(&script(None), Some("v24.1.0")), Ok(()));
-        assert!(verdict(&script(Some("deno")), Some("v24.1.0")).is_err_and(|error| error.contains("deno")));
-        assert!(verdict(&script(None), None).is_err_and(|error| error.contains("pmx")));
+async fn pass(mut here: TcpStream, inside: impl Future<Output = Result<DuplexStream, String>>) {
+    match inside.await {
+        // How a debugger's connection ends is of no interest.
+        Ok(mut inside) => drop(copy_bidirectional(&mut here, &mut inside).await),
+        Err(why) => eprintln!("a connection was not passed on: {why}"),
     }
 }

@@ -24,6 +24,7 @@ use self::report::Report;
 use crate::cluster::{Attempt, Cluster, Scope, told, wait_for};
 use crate::doctor::annotate;
 use crate::doctor::facts::{REHEARSED_ANNOTATION, Rehearsed};
+use crate::ended::ended;
 use crate::one::is_ready;
 use crate::production::is_production;
 use crate::select::Selector;
@@ -190,7 +191,7 @@ async fn rehearsed(cluster: &Cluster, app: &NodeApp, args: &Args) -> Result<Repo
     load.create(&job::job(app, template.as_ref(), load.name(), &args.plan())).await?;
     let outcome = tokio::select! {
         outcome = under_load(cluster, app, args, &load) => outcome,
-        () = stopped() => Err("stopped before its end".to_owned()),
+        () = ended() => Err("stopped before its end".to_owned()),
     };
     match (outcome, load.delete().await) {
         (outcome, Ok(())) => outcome,
@@ -203,22 +204,6 @@ async fn rehearsed(cluster: &Cluster, app: &NodeApp, args: &Args) -> Result<Repo
 fn job_name(app: &str, now: Timestamp) -> String {
     let stem: String = app.chars().take(38).collect();
     format!("{}-rehearsal-{:x}", stem.trim_end_matches('-'), now.as_millisecond())
-}
-
-/// Ctrl-C, or the end that a system orders.
-async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 async fn under_load(
