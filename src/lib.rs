@@ -11,6 +11,8 @@ pub mod generated;
 pub mod health;
 pub mod lease;
 pub mod metrics;
+// What follows is signals of a container; the plugin, which takes the API from here, is built for Windows too.
+#[cfg(unix)]
 pub mod operator;
 pub mod permissions;
 pub mod served;

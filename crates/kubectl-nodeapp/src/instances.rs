@@ -21,6 +21,9 @@ const BUFFER: usize = 64 * 1024;
 /// The runner's program inside of it.
 const RUNNER: &str = "/nodeapp/bin/nodeapp-runner";
 
+/// What is said of a command whose end is not known.
+pub(crate) const BROKE: &str = "the connection broke";
+
 /// Instances that are told something at the same time.
 const AT_A_TIME: usize = 8;
 
@@ -161,7 +164,7 @@ impl Cluster {
             .map_err(|error| told(&attempt, &error))?;
         let status = process.take_status();
         let mut errors = Vec::new();
-        let broke = |error: std::io::Error| format!("{name}: the connection broke: {error}");
+        let broke = |error: std::io::Error| format!("{name}: {BROKE}: {error}");
         {
             let stdin = process.stdin();
             let write = async {
@@ -191,7 +194,7 @@ impl Cluster {
                 let words = if told.trim().is_empty() { &message } else { told.trim() };
                 Err(format!("{name}: {words}"))
             }
-            None => Err(format!("{name}: the connection broke before the command ended")),
+            None => Err(format!("{name}: {BROKE} before the command ended")),
         }
     }
 }

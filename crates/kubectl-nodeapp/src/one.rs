@@ -8,6 +8,7 @@ use nodeapp_operator::crd::NodeApp;
 use crate::cluster::Cluster;
 use crate::instances::APP;
 use crate::select::Selector;
+use crate::state::full_name;
 
 /// An app, and which of its instances.
 #[derive(clap::Args, Clone, Debug)]
@@ -28,19 +29,20 @@ impl Cluster {
     pub(crate) async fn one(&self, one: &One) -> Result<(NodeApp, Pod), String> {
         let mut apps = self.apps(std::slice::from_ref(&one.app)).await?;
         if apps.len() > 1 {
-            let names: Vec<String> = apps.iter().take(5).map(ResourceExt::name_any).collect();
-            return Err(format!(
-                "{} names {} apps, such as {}; name one",
-                one.app,
-                apps.len(),
-                names.join(", ")
-            ));
+            return Err(several(&one.app, &apps, self.namespace.is_none()));
         }
         let app = apps.pop().ok_or_else(|| format!("there is no app {}", one.app))?;
         let pods = self.instances(&app).await?;
         let pod = chosen(pods, &app.name_any(), one.instance.as_deref())?;
         Ok((app, pod))
     }
+}
+
+/// Says which apps are meant, and how to mean one.
+fn several(selector: &Selector, apps: &[NodeApp], namespaces: bool) -> String {
+    let names: Vec<String> = apps.iter().take(5).map(|app| full_name(app, namespaces)).collect();
+    let how = if namespaces { "name one, and its namespace by -n" } else { "name one" };
+    format!("{selector} names {} apps, such as {}; {how}", apps.len(), names.join(", "))
 }
 
 /// One of the pods, which are in the order of their age.
@@ -111,6 +113,16 @@ mod tests {
             pod("web-7d-ccccc", true, true, "2"),
         ];
         chosen(pods, "web", wanted).map(|pod| pod.name_any())
+    }
+
+    #[test]
+    fn apps_of_one_name_are_told_apart_by_their_namespaces() {
+        let app = |namespace: &str| {
+            let metadata = json!({"name": "web", "namespace": namespace});
+            serde_json::from_value(json!({"metadata": metadata, "spec": {"image": "web:1"}})).expect("an app")
+        };
+        let told = several(&"web".parse().expect("a selector"), &[app("blue"), app("green")], true);
+        assert_eq!(told, "web names 2 apps, such as blue/web, green/web; name one, and its namespace by -n");
     }
 
     #[test]

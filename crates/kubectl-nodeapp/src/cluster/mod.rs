@@ -6,7 +6,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use kube::api::{ApiResource, DynamicObject};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config, Resource};
 use nodeapp_operator::crd::NodeApp;
 
@@ -92,18 +92,37 @@ impl Scope {
         let from = |error: &dyn std::fmt::Display| {
             format!("no cluster to ask: {error}; give --kubeconfig, --context or $KUBECONFIG")
         };
-        let kubeconfig = match &self.kubeconfig {
-            Some(file) => Kubeconfig::read_from(file).map_err(|error| from(&error))?,
-            None => match Kubeconfig::read() {
-                Ok(kubeconfig) => kubeconfig,
-                Err(_) if self.context.is_none() => {
-                    return Config::incluster()
-                        .map_err(|_| from(&"there is no kubeconfig, and this is no pod with an account"));
-                }
-                Err(error) => return Err(from(&error)),
-            },
+        let named = std::env::var_os("KUBECONFIG").filter(|files| !files.is_empty());
+        let read = self.kubeconfig.as_ref().map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+        let kubeconfig = match read {
+            Ok(kubeconfig) => kubeconfig,
+            // One that was meant and cannot be read must not lead to another cluster.
+            Err(error)
+                if self.kubeconfig.is_none()
+                    && named.is_none()
+                    && self.context.is_none()
+                    && is_missing(&error) =>
+            {
+                return Config::incluster()
+                    .map_err(|_| from(&"there is no kubeconfig, and this is no pod with an account"));
+            }
+            Err(error) => {
+                let file = self.kubeconfig.as_ref().map(|file| file.as_os_str().to_owned()).or(named);
+                let file =
+                    file.map_or_else(|| "~/.kube/config".into(), |file| file.to_string_lossy().into_owned());
+                return Err(from(&format!("{file}: {error}")));
+            }
         };
         Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| from(&error))
+    }
+}
+
+/// Whether there is no such file, rather than one that cannot be read.
+fn is_missing(error: &KubeconfigError) -> bool {
+    match error {
+        KubeconfigError::FindPath => true,
+        KubeconfigError::ReadConfig(error, _) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 

@@ -10,12 +10,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use nodeapp_contract::{CONFIG_ANNOTATION, RunnerConfig};
 use nodeapp_operator::controller::names::annotation;
+use nodeapp_operator::crd::NodeApp;
 use serde::Deserialize;
 use tokio::time::sleep;
 
 use crate::Outcome;
 use crate::cluster::{Cluster, Scope, wait_for};
-use crate::instances::APP;
+use crate::instances::{APP, is_alive};
 use crate::one::One;
 use crate::production::{ENVIRONMENT_LABEL, is_production};
 use tree::{Changes, Files};
@@ -24,6 +25,8 @@ use tree::{Changes, Files};
 const RECEIVER: &str = include_str!("receive.cjs");
 /// Between two looks at the folder. Two looks that agree make a change whole.
 const EVERY: Duration = Duration::from_millis(300);
+/// Wait before what did not get through is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Run a folder of this machine in one instance, and restart it in place when files change. For development only.
 ///
@@ -68,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             Some(to) => to.clone(),
             None => folder_of(&pod).ok_or("the app has no cwd in its spec; --to says where its files are")?,
         };
-        let copy = Copy { cluster: &cluster, pod: &pod, folder: &args.folder, to: &to };
+        let copy = Copy { cluster: &cluster, app: &app, pod: &pod, folder: &args.folder, to: &to };
         let files = tree::look(&args.folder)?;
         let all = Changes { written: files.keys().cloned().collect(), deleted: vec![] };
         copy.pass(&files, &all).await?;
@@ -99,14 +102,16 @@ struct Received {
 /// A folder on its way into an instance.
 struct Copy<'a> {
     cluster: &'a Cluster,
+    app: &'a NodeApp,
     pod: &'a Pod,
     folder: &'a Path,
     to: &'a str,
 }
 
 impl Copy<'_> {
-    /// Passes changes on for ever.
+    /// Passes changes on for as long as there is the instance. What did not get through is tried again.
     async fn follow(&self, mut there: Files) -> Result<(), String> {
+        let mut told = String::new();
         loop {
             sleep(EVERY).await;
             let now = tree::look(self.folder)?;
@@ -119,10 +124,34 @@ impl Copy<'_> {
                 continue;
             }
             let changes = tree::changes(&there, &settled);
-            self.pass(&settled, &changes).await?;
-            eprintln!("{}: {}: restarted", self.pod.name_any(), changes.told());
-            there = settled;
+            match self.pass(&settled, &changes).await {
+                Ok(()) => {
+                    eprintln!("{}: {}: restarted", self.pod.name_any(), changes.told());
+                    there = settled;
+                    told.clear();
+                }
+                Err(why) => {
+                    self.is_there().await?;
+                    if told != why {
+                        eprintln!("{why}; it is tried again");
+                        told = why;
+                    }
+                    sleep(AGAIN).await;
+                }
+            }
         }
+    }
+
+    /// Ends it once the instance is no more; a cluster that does not answer may do so later.
+    async fn is_there(&self) -> Result<(), String> {
+        let Ok(pods) = self.cluster.instances(self.app).await else { return Ok(()) };
+        if pods.iter().any(|pod| pod.uid() == self.pod.uid() && is_alive(pod)) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} is no more, and its successor runs what the image has; start dev again for that one",
+            self.pod.name_any()
+        ))
     }
 
     /// Passes these changes on and restarts the process.

@@ -20,8 +20,54 @@ function place(name) {
   return full;
 }
 
+function look(full) {
+  try {
+    return fs.lstatSync(full);
+  } catch {
+    return null;
+  }
+}
+
+// The folders between a file and the one that it is all about, the nearest first.
+function above(full) {
+  const folders = [];
+  for (let next = path.dirname(full); next !== folder; next = path.dirname(next)) {
+    folders.push(next);
+  }
+  return folders;
+}
+
+// What was a file may be a folder now, and the other way round.
+function clear(full) {
+  for (const parent of above(full)) {
+    const found = look(parent);
+    if (found !== null && !fs.statSync(parent, { throwIfNoEntry: false })?.isDirectory()) {
+      fs.rmSync(parent);
+    }
+  }
+  if (look(full)?.isDirectory()) {
+    fs.rmSync(full, { recursive: true });
+  }
+}
+
+// A folder that is left empty goes too.
+function remove(full) {
+  const found = look(full);
+  if (found !== null && !found.isDirectory()) {
+    fs.rmSync(full);
+  }
+  for (const parent of above(full)) {
+    try {
+      fs.rmdirSync(parent);
+    } catch {
+      return;
+    }
+  }
+}
+
 function write(bytes) {
   const full = place(head.path);
+  clear(full);
   fs.mkdirSync(path.dirname(full), { recursive: true });
   const part = `${full}.nodeapp-part`;
   fs.writeFileSync(part, bytes, { mode: head.mode });
@@ -45,7 +91,7 @@ process.stdin.on('data', (chunk) => {
       process.exit();
     }
     if (head.deleted) {
-      fs.rmSync(place(head.path), { force: true });
+      remove(place(head.path));
       deleted += 1;
     } else if (waiting.length < head.size) {
       return;

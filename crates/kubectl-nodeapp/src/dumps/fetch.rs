@@ -1,7 +1,7 @@
 //! A file on its way from a pod to here.
 
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, Seek as _, Write as _};
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -9,6 +9,7 @@ use kube::ResourceExt as _;
 use serde::de::IgnoredAny;
 
 use crate::cluster::Cluster;
+use crate::instances::APP;
 
 /// How often a file is asked for until it is here as a whole.
 const TRIES: u32 = 3;
@@ -24,6 +25,19 @@ pub(super) struct Fetch<'a> {
     pub(super) bytes: u64,
 }
 
+/// Why a copy is not whole.
+enum Failure {
+    /// This machine does not take it; to try again would not help.
+    Here(std::io::Error),
+    Way(String),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Here(error)
+    }
+}
+
 impl Fetch<'_> {
     /// Writes it here, whole or not at all.
     ///
@@ -34,13 +48,13 @@ impl Fetch<'_> {
         let failed = |error: &std::io::Error| format!("cannot write {}: {error}", path.display());
         let mut part = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
         let mut tries = 1;
-        while let Err(why) = self.copy(part.as_file_mut()).await {
-            if tries == TRIES {
-                let name = self.pod.name_any();
-                return Err(format!(
-                    "{why}; the file is still in the pod: kubectl exec {name} -c app -- cat {}",
-                    self.path
-                ));
+        while let Err(failure) = self.copy(part.as_file_mut()).await {
+            let (why, again) = match failure {
+                Failure::Here(error) => (failed(&error), false),
+                Failure::Way(why) => (why, tries < TRIES),
+            };
+            if !again {
+                return Err(format!("{why}; the file is still in the pod: {}", self.by_hand()));
             }
             eprintln!("{why}; once more");
             tries += 1;
@@ -49,23 +63,37 @@ impl Fetch<'_> {
         Ok(())
     }
 
+    /// How somebody gets it with kubectl alone.
+    fn by_hand(&self) -> String {
+        let (name, namespace) = (self.pod.name_any(), self.pod.namespace().unwrap_or_default());
+        format!("kubectl exec -n {namespace} {name} -c {APP} -- cat {}", self.path)
+    }
+
     /// Copies it and looks whether it is whole.
-    async fn copy(&self, file: &mut File) -> Result<(), String> {
+    async fn copy(&self, file: &mut File) -> Result<(), Failure> {
         let name = self.pod.name_any();
-        file.set_len(0).map_err(|error| format!("cannot write: {error}"))?;
-        std::io::Seek::rewind(file).map_err(|error| format!("cannot write: {error}"))?;
-        let mut count = 0;
+        file.set_len(0)?;
+        file.rewind()?;
+        let (mut count, mut full) = (0, None);
         let take = |bytes: &[u8]| {
             count += bytes.len() as u64;
-            file.write_all(bytes)
+            file.write_all(bytes).map_err(|error| {
+                let kind = error.kind();
+                full = Some(error);
+                kind.into()
+            })
         };
-        self.run(&["cat", self.path], CAT, take).await?;
-        if count != self.bytes {
-            return Err(format!("{name}: {count} of {} bytes have come", self.bytes));
+        let run = self.run(&["cat", self.path], CAT, take).await;
+        if let Some(error) = full {
+            return Err(Failure::Here(error));
         }
-        std::io::Seek::rewind(file).map_err(|error| format!("cannot read: {error}"))?;
+        run.map_err(Failure::Way)?;
+        if count != self.bytes {
+            return Err(Failure::Way(format!("{name}: {count} of {} bytes have come", self.bytes)));
+        }
+        file.rewind()?;
         serde_json::from_reader::<_, IgnoredAny>(BufReader::new(file))
-            .map_err(|error| format!("{name}: what has come is not whole: {error}"))?;
+            .map_err(|error| Failure::Way(format!("{name}: what has come is not whole: {error}")))?;
         Ok(())
     }
 

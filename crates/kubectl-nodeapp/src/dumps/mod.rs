@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
+use nodeapp_contract::paths::PROFILE_DIR;
 use serde::Deserialize;
 
 use crate::Outcome;
 use crate::cluster::{Scope, wait_for};
 use crate::files;
+use crate::instances::{APP, BROKE};
 use crate::one::One;
 use fetch::Fetch;
 
@@ -100,7 +103,7 @@ async fn dump(scope: &Scope, one: &One, file: &File, kind: &Kind) -> Outcome {
     let path = file.path(&name, kind.extension)?;
     eprintln!("{}: {} …", name, kind.words.join(" "));
     let words: Vec<&str> = kind.words.iter().map(String::as_str).collect();
-    let answer = cluster.ctl(&pod, &words).await?;
+    let answer = cluster.ctl(&pod, &words).await.map_err(|why| left_behind(why, &pod))?;
     let made: Made = serde_json::from_str(&answer)
         .map_err(|_| format!("{name}: the runner says {}; this plugin expects a path", answer.trim()))?;
     let fetch = Fetch { cluster: &cluster, pod: &pod, path: &made.path, bytes: made.bytes };
@@ -111,6 +114,18 @@ async fn dump(scope: &Scope, one: &One, file: &File, kind: &Kind) -> Outcome {
     files::print(&format!("{}\n", path.display()));
     eprintln!("{} bytes; it opens {}", made.bytes, kind.opens);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says where to look if the runner may have made a file that nobody heard of.
+fn left_behind(why: String, pod: &Pod) -> String {
+    if !why.contains(BROKE) {
+        return why;
+    }
+    let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
+    format!(
+        "{why}; if a file was made, it stays in {PROFILE_DIR} of the pod, with all it holds, until the pod goes: \
+         kubectl exec -n {namespace} {name} -c {APP} -- ls -l {PROFILE_DIR}"
+    )
 }
 
 impl File {
@@ -138,6 +153,16 @@ fn named(pod: &str, extension: &str, now: Timestamp) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dump_that_nobody_heard_of_is_told_and_a_refusal_is_left_as_it_is() {
+        let pod: Pod =
+            serde_json::from_value(serde_json::json!({"metadata": {"name": "web-1", "namespace": "shop"}}))
+                .expect("a pod");
+        let told = left_behind(format!("web-1: {BROKE}: reset"), &pod);
+        assert!(told.contains("kubectl exec -n shop web-1 -c app -- ls -l /tmp/nodeapp-profiles"), "{told}");
+        assert_eq!(left_behind("web-1: no room".to_owned(), &pod), "web-1: no room");
+    }
 
     #[test]
     fn a_file_is_named_after_the_instance_and_the_time_and_replaces_none() {

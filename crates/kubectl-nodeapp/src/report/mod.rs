@@ -4,8 +4,8 @@ mod collect;
 mod redact;
 
 use std::collections::BTreeMap;
-use std::io::{Seek, Write};
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use jiff::Timestamp;
@@ -61,8 +61,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let collection = Collection::of(&cluster, &apps, args.lines).await;
         let pages = collection.pages(args.include_env);
         let failed = |error: &dyn std::fmt::Display| format!("cannot write {}: {error}", path.display());
-        let file = std::fs::File::create(&path).map_err(|error| failed(&error))?;
-        write(file, &pages).map_err(|error| failed(&error))?;
+        save(&path, &pages).map_err(|error| failed(&error))?;
         let list: Vec<String> =
             pages.iter().map(|(name, text)| format!("{:>9}  {name}", text.len())).collect();
         files::print(&format!("{}\n{}\n", path.display(), list.join("\n")));
@@ -75,11 +74,35 @@ fn named(now: Timestamp) -> PathBuf {
     PathBuf::from(format!("nodeapp-report-{}.zip", now.strftime("%Y%m%dT%H%M%SZ")))
 }
 
-fn write(file: impl Write + Seek, pages: &BTreeMap<String, String>) -> zip::result::ZipResult<()> {
-    let mut zip = ZipWriter::new(file);
+/// The whole zip or none, for nobody else on this machine to read.
+fn save(path: &Path, pages: &BTreeMap<String, String>) -> zip::result::ZipResult<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut zip = ZipWriter::new(file.as_file_mut());
     for (name, text) in pages {
         zip.start_file(format!("report/{name}"), SimpleFileOptions::default())?;
         zip.write_all(text.as_bytes())?;
     }
-    zip.finish().map(drop)
+    zip.finish()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_may_read_a_report_also_one_that_is_written_over() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("report.zip");
+        std::fs::write(&path, "an old one").expect("a file");
+        save(&path, &BTreeMap::from([("a".to_owned(), "b".to_owned())])).expect("a zip");
+        let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(save(&dir.path().join("no/report.zip"), &BTreeMap::new()).is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 1, "something half is left");
+    }
 }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 mod cluster;
 mod import;
 mod init;
+mod no_cluster;
 mod render;
 mod secrets;
 mod tables;
