@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
@@ -38,6 +39,15 @@ enum Command {
         /// Where the operator listens.
         #[arg(long, default_value = "127.0.0.1:8080")]
         address: SocketAddr,
+    },
+    /// Wait until an operator is ready: the API is there, no right is missing, every watch has begun.
+    Ready {
+        /// Host and port that it listens on, such as those of its Service.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        address: String,
+        /// For how long to wait, in seconds.
+        #[arg(long, default_value_t = 30)]
+        timeout: u64,
     },
     /// Print the version.
     Version,
@@ -112,14 +122,19 @@ fn main() -> ExitCode {
                 if watch_secrets { generated::rbac_with_secrets_yaml() } else { generated::rbac_yaml() };
             print(&format!("{role}---\n{}", generated::own_role_yaml()))
         }
-        Command::LogLevel { filter, address } => match ask::log_level(address, filter.as_deref()) {
-            Ok(filter) => print(&filter),
-            Err(error) => {
-                eprintln!("error: {error}");
-                ExitCode::FAILURE
-            }
-        },
+        Command::LogLevel { filter, address } => tell(ask::log_level(address, filter.as_deref())),
+        Command::Ready { address, timeout } => tell(ask::ready(&address, Duration::from_secs(timeout))),
         Command::Version => print(concat!("nodeapp-operator ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+}
+
+fn tell(answer: Result<String, String>) -> ExitCode {
+    match answer {
+        Ok(text) => print(&text),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

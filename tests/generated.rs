@@ -9,6 +9,8 @@ mod pm2;
 mod reference;
 #[path = "../xtask/src/gen/render.rs"]
 mod render;
+#[path = "../xtask/src/gen/values.rs"]
+mod values;
 
 use nodeapp_operator::generated::{crd_yaml, own_role_yaml, rbac_with_secrets_yaml, rbac_yaml};
 
@@ -47,6 +49,17 @@ fn committed_rules_are_those_of_the_table() {
 fn committed_reference_is_that_of_the_schema() {
     let crd: serde_json::Value = serde_saphyr::from_str(&crd_yaml()).expect("the CRD is YAML");
     assert_committed("docs/reference.md", &reference::markdown(&crd).expect("the CRD has a schema"));
+}
+
+#[test]
+fn committed_readme_of_the_chart_has_the_values_as_they_are_commented() {
+    let read = |name: &str| {
+        let file =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/nodeapp-operator").join(name);
+        std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("cannot read {name}: {error}"))
+    };
+    let readme = values::readme(&read("README.md"), &read("values.yaml"));
+    assert_committed("charts/nodeapp-operator/README.md", &readme.expect("every value is commented"));
 }
 
 /// The one that needs Helm must at least be there and carry the same rules.

@@ -152,3 +152,45 @@ fn what_is_logged_can_be_changed_while_it_runs() -> Result<()> {
     assert!(text(&refused.stderr).contains("no operator answers at"), "{refused:?}");
     Ok(())
 }
+
+/// Answers one request after the other, each with the next of these, and then with the last for ever.
+fn answering(answers: &'static [&'static str]) -> Result<String> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let Ok(mut stream) = stream else { return };
+            let mut line = String::new();
+            // A request ends with an empty line; whatever else it says does not matter here.
+            let mut request = BufReader::new(&stream);
+            while request.read_line(&mut line).is_ok_and(|read| read > 2) {}
+            let path = if line.starts_with("GET /readyz ") { number } else { usize::MAX };
+            let answer = answers.get(path).or(answers.last()).unwrap_or(&"");
+            let _ = write!(stream, "HTTP/1.1 {answer}");
+        }
+    });
+    Ok(address)
+}
+
+#[test]
+fn whoever_waits_for_an_operator_is_told_when_it_is_ready_and_otherwise_what_it_waits_for() -> Result<()> {
+    let ready = |address: &str, timeout: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nodeapp-operator"));
+        command.args(["ready", "--address", address, "--timeout", timeout]).output()
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+
+    let soon = answering(&["503 x\r\n\r\nmissing: the API", "200 OK\r\n\r\nok\n"])?;
+    let output = ready(&soon, "20")?;
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "ok\n"), "{output:?}");
+
+    let never = answering(&["503 x\r\n\r\nmissing: the right to list pods\n"])?;
+    let output = ready(&never, "1")?;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("is not ready: missing: the right to list pods"), "{said}");
+
+    let output = ready("127.0.0.1:1", "0")?;
+    assert!(text(&output.stderr).contains("no operator answers at 127.0.0.1:1"), "{output:?}");
+    Ok(())
+}

@@ -24,6 +24,8 @@ const METRICS_SERVER: &str = "v0.9.0";
 const KIND: &str = "v0.33.0";
 const CARGO_DENY: &str = "0.20.2";
 const MDBOOK: &str = "0.5.4";
+const CARGO_SBOM: &str = "0.10.0";
+const ACTIONLINT: &str = "v1.7.12";
 
 /// The Kubernetes components and kubectl: one program, chosen by its first argument.
 pub(crate) fn kube() -> Result<PathBuf> {
@@ -75,6 +77,12 @@ pub(crate) fn kubeconform() -> Result<PathBuf> {
     from_module("kubeconform", module, KUBECONFORM, "-s -w", "a few seconds")
 }
 
+/// The actionlint program, which checks workflows of GitHub Actions.
+pub(crate) fn actionlint() -> Result<PathBuf> {
+    let module = "github.com/rhysd/actionlint/cmd/actionlint";
+    from_module("actionlint", module, ACTIONLINT, "-s -w", "a few seconds")
+}
+
 /// The cluster's DNS server; static.
 pub(crate) fn coredns() -> Result<PathBuf> {
     from_module("coredns", "github.com/coredns/coredns", COREDNS, "-s -w", "about 2 minutes the first time")
@@ -114,6 +122,11 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
 pub(crate) fn mdbook() -> Result<PathBuf> {
     let features = ["--no-default-features", "--features", "search"];
     from_crate("mdbook", MDBOOK, &features, "about 3 minutes the first time")
+}
+
+/// The cargo-sbom program, which lists what a program is made of.
+pub(crate) fn cargo_sbom() -> Result<PathBuf> {
+    from_crate("cargo-sbom", CARGO_SBOM, &[], "about 2 minutes the first time")
 }
 
 /// The folder all the programs lie in.

@@ -6,6 +6,7 @@
 mod pm2;
 mod reference;
 mod render;
+mod values;
 
 use std::path::Path;
 use std::process::Command;
@@ -19,6 +20,7 @@ const NAMESPACE: &str = "nodeapp-system";
 /// Helm asks the chart's `kubeVersion` about this one; nothing in the charts depends on the version.
 pub(crate) const RENDERED_FOR: &str = "1.34.0";
 const INSTALL: &str = "manifests/install.yaml";
+const README: &str = "charts/nodeapp-operator/README.md";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -35,6 +37,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
 pub(crate) fn check() -> Result<()> {
     let step = sh::Step::start("generated files");
     let mut files = from_operator()?;
+    files.push((README, readme()?));
     files.push((INSTALL, install()?));
     let stale: Vec<_> = files
         .iter()
@@ -48,12 +51,14 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-fn write() -> Result<()> {
+/// Writes what follows from the Rust code and from the chart.
+pub(crate) fn write() -> Result<()> {
     let step = sh::Step::start("generated files");
     let mut changed = 0;
     for (path, text) in from_operator()? {
         changed += usize::from(write_if_different(path, &text)?);
     }
+    changed += usize::from(write_if_different(README, &readme()?)?);
     // Rendered from the charts, hence after them.
     changed += usize::from(write_if_different(INSTALL, &install()?)?);
     step.done_with(&format!("{changed} changed"));
@@ -93,12 +98,23 @@ fn operator(what: &str) -> Result<String> {
     )
 }
 
+/// The chart's README with the table of its values.
+fn readme() -> Result<String> {
+    let read = |path: &str| {
+        std::fs::read_to_string(paths::repo().join(path)).with_context(|| format!("cannot read {path}"))
+    };
+    values::readme(&read(README)?, &read("charts/nodeapp-operator/values.yaml")?)
+        .map_err(|error| anyhow!(error).context("charts/nodeapp-operator/values.yaml"))
+}
+
 /// `manifests/install.yaml` from the chart as it lies in the working tree.
 fn install() -> Result<String> {
     let rendered = sh::output(
         Command::new(cache::helm()?)
             .args(["template", "nodeapp-operator", "charts/nodeapp-operator"])
             .args(["--namespace", NAMESPACE, "--kube-version", RENDERED_FOR, "--set", "crds.enabled=false"])
+            // The pod of `helm test` is none of a plain installation.
+            .arg("--no-hooks")
             .current_dir(paths::repo()),
     )?;
     Ok(render::manifest_install(&rendered, NAMESPACE))

@@ -2,6 +2,8 @@
 
 mod charts;
 mod schemas;
+mod templates;
+mod workflows;
 
 use std::process::Command;
 
@@ -23,7 +25,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     format()?;
     clippy()?;
     r#gen::check()?;
-    charts()
+    charts()?;
+    workflows()
 }
 
 /// `cargo fmt` finds nothing to do.
@@ -40,6 +43,11 @@ pub(crate) fn clippy() -> Result<()> {
 /// render, the manifests and the examples fit the schemas of Kubernetes and of the CRD.
 pub(crate) fn charts() -> Result<()> {
     charts::check()
+}
+
+/// The workflows of GitHub Actions are well-formed and pin what they use.
+pub(crate) fn workflows() -> Result<()> {
+    workflows::check()
 }
 
 fn cargo() -> Command {

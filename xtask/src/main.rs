@@ -15,6 +15,7 @@ mod image;
 mod lint;
 mod lock;
 mod paths;
+mod release;
 mod sh;
 mod test;
 
@@ -47,8 +48,11 @@ enum Command {
     Gen(r#gen::Args),
     /// Make the site of the manuals, and look at each of its links
     Docs(docs::Args),
-    /// Format, clippy, cargo-deny, chart lint
+    /// Format, clippy, generated files, charts, workflows
     Lint(lint::Args),
+    /// What the release workflow needs: versions, SBOMs, krew's manifest, the chart's images
+    #[command(subcommand)]
+    Release(release::Command),
     /// Check, and install where possible, the programs the other commands need
     Deps(deps::Args),
 }
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::Gen(args) => r#gen::main(&args),
         Command::Docs(args) => docs::main(&args),
         Command::Lint(args) => lint::main(&args),
+        Command::Release(command) => release::main(&command),
         Command::Deps(args) => deps::main(&args),
     };
     match result {

@@ -45,7 +45,7 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Tier {
-    /// Format, clippy, cargo-deny, generated files, charts
+    /// Format, clippy, cargo-deny, generated files, charts, workflows
     Checks,
     /// Tests without any cluster
     Pure,
@@ -97,6 +97,7 @@ fn checks(summary: &mut Summary) {
     check("cargo-deny", deny);
     check("generated files", r#gen::check);
     check("charts", lint::charts);
+    check("workflows", lint::workflows);
 }
 
 /// Licences, banned crates and sources. Advisories need a database that no package registry has; they are

@@ -28,6 +28,25 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/part-of: nodeapp-operator
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* The labels of the pod of `helm test`, which must not be taken for an operator's pod. */ -}}
+{{- define "nodeapp-operator.testSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "nodeapp-operator.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "nodeapp-operator.testLabels" -}}
+{{ include "nodeapp-operator.testSelectorLabels" . }}
+app.kubernetes.io/component: test
+app.kubernetes.io/part-of: nodeapp-operator
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "nodeapp-operator.serviceAccountName" -}}

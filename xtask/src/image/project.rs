@@ -189,3 +189,48 @@ fn build(program: &Program) -> Result<PathBuf> {
     sh::run(&format!("build {} (static)", program.name), &mut command)?;
     Ok(paths::target().join(TARGET).join(program.profile).join(program.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the Dockerfile says of a target, instruction by instruction.
+    fn stage(dockerfile: &str, target: &str) -> Vec<(String, String)> {
+        let (_, stage) = dockerfile.split_once(&format!("FROM scratch AS {target}\n")).expect(target);
+        let lines = stage.lines().take_while(|line| !line.starts_with("FROM "));
+        lines.filter_map(|line| line.split_once(' ')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+    }
+
+    #[test]
+    fn docker_builds_the_images_that_are_made_here_without_it() {
+        let file = paths::repo().join("images/Dockerfile");
+        let dockerfile = std::fs::read_to_string(file).expect("there");
+        let list = |words: &[&str]| serde_json::to_string(words).expect("JSON").replace("\",\"", "\", \"");
+        for program in PROGRAMS.iter().filter(|program| program.name != "nodeapp-load") {
+            let (name, target) = (program.name, program.name.trim_start_matches("nodeapp-"));
+            let mut wanted = vec![
+                ("COPY".to_owned(), format!("--from=build /out/{name} /{name}")),
+                ("USER".to_owned(), base::USER.to_owned()),
+                ("ENTRYPOINT".to_owned(), list(&[&format!("/{name}")])),
+            ];
+            if !program.cmd.is_empty() {
+                wanted.push(("CMD".to_owned(), list(program.cmd)));
+            }
+            assert_eq!(stage(&dockerfile, target), wanted, "{target}");
+            // Here it is built sooner, there as thoroughly as for the benchmark.
+            let profile = if program.profile == "image" { "release" } else { program.profile };
+            let line = format!("program {name} {profile}");
+            let mut built = dockerfile.lines().map(|line| line.trim().trim_end_matches(" && \\"));
+            assert!(built.any(|built| built == line), "no line `{line}`");
+        }
+    }
+
+    #[test]
+    fn docker_builds_with_the_compiler_that_is_pinned() {
+        let read = |name: &str| std::fs::read_to_string(paths::repo().join(name)).expect(name);
+        let toolchain = read("rust-toolchain.toml");
+        let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).expect("a channel");
+        let from = format!("FROM rust:{}-", channel.trim_matches('"'));
+        assert!(read("images/Dockerfile").contains(&from), "no line `{from}…`");
+    }
+}
