@@ -37,9 +37,10 @@ pub(super) fn write() -> Result<()> {
 
 /// `name version` of every component.
 fn listed(document: &Value) -> BTreeSet<String> {
-    let components = document["components"].as_array().into_iter().flatten();
+    // The program itself is what the document is about.
+    let lists = [&document["components"], &document["metadata"]["component"]["components"]];
+    let components = lists.into_iter().filter_map(Value::as_array).flatten();
     components
-        .chain(std::iter::once(&document["metadata"]["component"]))
         .filter_map(|component| {
             Some(format!("{} {}", component["name"].as_str()?, component["version"].as_str()?))
         })
@@ -69,7 +70,7 @@ mod tests {
     fn a_crate_is_known_by_name_and_version_in_both_lists() {
         assert_eq!(crate_of("serde v1.0.0 (proc-macro) (*)").as_deref(), Some("serde 1.0.0"));
         assert_eq!(crate_of(""), None);
-        let document = serde_json::json!({"metadata": {"component": {"name": "a", "version": "1"}},
+        let document = serde_json::json!({"metadata": {"component": {"components": [{"name": "a", "version": "1"}]}},
             "components": [{"name": "serde", "version": "1.0.0"}]});
         assert_eq!(listed(&document), BTreeSet::from(["a 1".to_owned(), "serde 1.0.0".to_owned()]));
     }
