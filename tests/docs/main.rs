@@ -3,6 +3,7 @@
 //! Command lines are held against the programs beside these: in `xtask/src/main.rs` and in
 //! `crates/kubectl-nodeapp/src/manual.rs`. NodeApps are looked at by `tests/examples.rs`.
 
+mod fields;
 mod links;
 mod listed;
 mod names;

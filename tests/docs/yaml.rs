@@ -45,7 +45,7 @@ fn fragment<'a>(document: &'a Value, schema: &Value) -> Option<&'a Value> {
 }
 
 /// What is wrong with a part of a spec, if anything is.
-fn problem_of_fragment(fragment: &Value) -> Option<String> {
+pub(crate) fn problem_of_fragment(fragment: &Value) -> Option<String> {
     let mut spec = json!({"image": "registry.example/a:1"});
     let fields = fragment.as_object()?;
     if !["script", "command"].iter().any(|name| fields.contains_key(*name)) {

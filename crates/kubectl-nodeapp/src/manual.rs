@@ -58,6 +58,17 @@ fn every_command_that_the_manuals_show_is_one_of_this_program() {
 }
 
 #[test]
+fn every_verb_is_in_the_manual_of_the_plugin() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = nodeapp_manual::Page::read(&repository, "docs/kubectl.md").unwrap();
+    let code: Vec<&str> = page.spans().into_iter().flat_map(|(_, code)| code.split([' ', ','])).collect();
+    let verbs: Vec<_> =
+        Arguments::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let missing: Vec<_> = verbs.iter().filter(|verb| !code.contains(&verb.as_str())).collect();
+    assert!(verbs.len() > 30 && missing.is_empty(), "docs/kubectl.md does not tell of {missing:?}");
+}
+
+#[test]
 fn a_verb_or_a_flag_that_there_is_not_is_found() {
     let call = |line: &str, whole| {
         let words = line.split(' ').map(str::to_owned).collect();
