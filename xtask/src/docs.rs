@@ -3,6 +3,7 @@
 //! Manuals link to files of the repository, such as examples. These are copied into the site, since it may be
 //! served anywhere. At the end each link of the site is followed, as far as it stays within the site.
 
+mod cli;
 mod site;
 
 use std::fs;
@@ -33,6 +34,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         fs::remove_dir_all(&book)?;
     }
     stage(paths::repo(), &book)?;
+    cli::fill_in(&book)?;
     let site = args.to.clone().unwrap_or_else(|| paths::output().join("site"));
     let site = std::path::absolute(site)?;
     sh::run("mdbook build", Command::new(mdbook).arg("build").arg(&book).arg("--dest-dir").arg(&site))?;
