@@ -1,37 +1,41 @@
 //! The cases of [`super`], template by template.
 
 use super::Case;
-use super::Expect::{Has, Kinds, Nothing};
+use super::Expect::{Args, Has, Kinds, Nothing};
 
 const TWO: &[&str] = &["replicas=2"];
 
 pub(super) const ALL: &[Case] = &[
     Case {
-        story: "each digest pins its image, the operator's and those that it is told of",
+        story: "a digest pins the image",
+        template: "deployment.yaml",
+        set: &[r#"image.digest="sha256:1111111111111111111111111111111111111111111111111111111111111111""#],
+        expect: Has(
+            "Deployment",
+            &[(
+                "/spec/template/spec/containers/0/image",
+                r#""nodeapp/nodeapp-operator:0.1.0@sha256:1111111111111111111111111111111111111111111111111111111111111111""#,
+            )],
+        ),
+    },
+    Case {
+        story: "so the operator is told which images pods of apps are made of",
         template: "deployment.yaml",
         set: &[
-            r#"image.digest="sha256:1111111111111111111111111111111111111111111111111111111111111111""#,
             r#"runner.image.digest="sha256:2222222222222222222222222222222222222222222222222222222222222222""#,
+            r#"forwarder.image.repository="r.example/f""#,
             r#"forwarder.image.tag="7""#,
             r#"redis.image.tag="9.9""#,
         ],
-        expect: Has(
-            "Deployment",
-            &[
-                (
-                    "/spec/template/spec/containers/0/image",
-                    r#""nodeapp/nodeapp-operator:0.1.0@sha256:1111111111111111111111111111111111111111111111111111111111111111""#,
-                ),
-                (
-                    "/spec/template/spec/containers/0/args",
-                    r#"["run", "--listen=0.0.0.0:8080", "--log-format=json",
-                        "--runner-image=nodeapp/nodeapp-runner:0.1.0@sha256:2222222222222222222222222222222222222222222222222222222222222222",
-                        "--forwarder-image=nodeapp/nodeapp-forwarder:7",
-                        "--redis-image=docker.io/valkey/valkey:9.9",
-                        "--lease=nodeapp-operator"]"#,
-                ),
-            ],
-        ),
+        expect: Args(&[
+            "run",
+            "--listen=0.0.0.0:8080",
+            "--log-format=json",
+            "--runner-image=nodeapp/nodeapp-runner:0.1.0@sha256:2222222222222222222222222222222222222222222222222222222222222222",
+            "--forwarder-image=r.example/f:7",
+            "--redis-image=docker.io/valkey/valkey:9.9",
+            "--lease=nodeapp-operator",
+        ]),
     },
     Case {
         story: "namespaces, Secrets and pull secrets reach the operator as arguments",
@@ -41,15 +45,18 @@ pub(super) const ALL: &[Case] = &[
             "rollout.onSecretChange=true",
             r#"apps.imagePullSecrets=[{"name": "registry"}, {"name": "mirror"}]"#,
         ],
-        expect: Has(
-            "Deployment",
-            &[
-                ("/spec/template/spec/containers/0/args/7", r#""--image-pull-secret=registry""#),
-                ("/spec/template/spec/containers/0/args/8", r#""--image-pull-secret=mirror""#),
-                ("/spec/template/spec/containers/0/args/9", r#""--watch-secrets""#),
-                ("/spec/template/spec/containers/0/args/10", r#""--namespace=shop,blog""#),
-            ],
-        ),
+        expect: Args(&[
+            "--image-pull-secret=registry",
+            "--image-pull-secret=mirror",
+            "--watch-secrets",
+            "--namespace=shop,blog",
+        ]),
+    },
+    Case {
+        story: "the operator's own pull secrets are those of its pod",
+        template: "deployment.yaml",
+        set: &[r#"imagePullSecrets=[{"name": "registry"}]"#],
+        expect: Has("Deployment", &[("/spec/template/spec/imagePullSecrets", r#"[{"name": "registry"}]"#)]),
     },
     Case {
         story: "the pod meets the Pod Security level restricted, and says so itself",
