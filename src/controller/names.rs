@@ -25,6 +25,8 @@ pub const SCHEDULED_ANNOTATION: &str = "nodeapp.dev/scheduledRestart";
 pub const ROLLBACK_ANNOTATION: &str = "nodeapp.dev/rollback-to";
 /// On a Deployment and on a job: the revision that it is about.
 pub const REVISION_ANNOTATION: &str = "nodeapp.dev/revision";
+/// On objects whose spec has lists that are one value: a hash of what it was made to be.
+pub const APPLIED_ANNOTATION: &str = "nodeapp.dev/applied";
 /// On a Deployment: hashes of what the app refers to, as its pods have it.
 pub const CONFIG_ANNOTATION: &str = "nodeapp.dev/config";
 /// On a Deployment: what of it has changed last.
@@ -139,6 +141,14 @@ pub fn job_labels(app: &str) -> BTreeMap<String, String> {
 pub fn before_job(app: &str, revision: &str, before: &str) -> String {
     let stem: String = app.chars().take(40).collect();
     format!("{}-before-{}", stem.trim_end_matches('-'), hash(&format!("{revision} {before}")))
+}
+
+/// What all pods have that run an app's code, those of the job before a rollout too, and the pod of
+/// its Redis has not.
+pub fn code_selector(app: &str) -> BTreeMap<String, String> {
+    let mut labels = labels(app);
+    labels.retain(|key, _| key == "app.kubernetes.io/instance" || key == MANAGED_BY_LABEL);
+    labels
 }
 
 /// The labels of what belongs to the Redis of an app.

@@ -111,3 +111,27 @@ fn what_makes_no_sense_for_a_job_is_refused_by_name_with_the_way_out() {
         Ok(())
     });
 }
+
+#[test]
+fn a_field_taken_out_deep_in_its_template_reaches_the_runs_of_a_job() {
+    story(Tier::Apiserver, |namespace| async move {
+        let _operator = Operator::start(&namespace, &Tap::default()).await?;
+        let tolerates = |toleration: Value| job(&json!({"pod": {"tolerations": [toleration]}}));
+        let template = "/spec/jobTemplate/spec/template/spec/tolerations";
+        for toleration in [
+            json!({"key": "a", "operator": "Exists", "effect": "NoSchedule"}),
+            json!({"key": "a", "operator": "Exists"}),
+        ] {
+            namespace.apply(&tolerates(toleration.clone())).await?;
+            namespace
+                .eventually(&format!("runs tolerate {toleration}"), SOON, async || {
+                    let job = namespace.get("CronJob", "shop").await?;
+                    let now = job.pointer(template).cloned().unwrap_or_default();
+                    ensure!(now == json!([toleration]), "{now}");
+                    Ok(())
+                })
+                .await?;
+        }
+        Ok(())
+    });
+}

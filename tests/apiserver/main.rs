@@ -26,6 +26,7 @@ mod kstatus;
 mod kubelet;
 mod lease;
 mod network;
+mod network_rules;
 mod others;
 mod people;
 mod plugin_diff;

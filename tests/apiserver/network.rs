@@ -24,7 +24,7 @@ const ALL: [(&str, &str); 6] = [
 ];
 
 /// An app with all of it.
-fn reached(change: &Value) -> Value {
+pub(crate) fn reached(change: &Value) -> Value {
     let mut spec = json!({
         "redis": {"mode": "Shared"},
         "service": {
@@ -211,7 +211,8 @@ fn what_is_taken_out_of_the_spec_goes_and_no_pod_is_replaced_for_any_of_it() {
             .eventually("the cookie is Traefik's", SOON, async || {
                 let service = namespace.get("Service", "shop").await?["metadata"]["annotations"].clone();
                 let ingress = namespace.get("Ingress", "shop").await?["metadata"]["annotations"].clone();
-                ensure!(service[key] == "true" && ingress.is_null(), "{service} {ingress}");
+                let of_nginx = &ingress["nginx.ingress.kubernetes.io/affinity"];
+                ensure!(service[key] == "true" && of_nginx.is_null(), "{service} {ingress}");
                 Ok(())
             })
             .await?;

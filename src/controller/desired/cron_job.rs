@@ -8,6 +8,7 @@ use k8s_openapi::api::batch::v1::{
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::applied::marked;
 use super::metadata;
 use crate::controller::names;
 use crate::controller::validate::{Schedule, ValidatedApp};
@@ -21,7 +22,7 @@ const FAILED_KEPT: i32 = 1;
 
 /// The `CronJob` of a job with the given pod template.
 pub(super) fn build(app: &ValidatedApp, schedule: &Schedule, template: PodTemplateSpec) -> CronJob {
-    CronJob {
+    marked(CronJob {
         metadata: metadata(app, app.name.clone()),
         spec: Some(CronJobSpec {
             schedule: schedule.for_kubernetes(),
@@ -47,7 +48,7 @@ pub(super) fn build(app: &ValidatedApp, schedule: &Schedule, template: PodTempla
             },
         }),
         status: None,
-    }
+    })
 }
 
 /// It changes nothing about what happens, but the Job then says the exit code.

@@ -1,6 +1,7 @@
 //! Third step: what must exist for an app. Plain functions, one file per kind;
 //! the same app and the same revisions always give the same objects.
 
+mod applied;
 mod around;
 mod autoscaler;
 mod config;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nodeapp_operator::controller::desired::Settings;
+use nodeapp_operator::controller::names;
 use nodeapp_operator::controller::render::render;
 use nodeapp_operator::crd::NodeApp;
 use serde_json::{Value, json};
@@ -189,6 +190,8 @@ fn stripped(mut object: Value) -> Value {
             annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
             // Which content of ConfigMaps and Secrets the pods have: not of the file.
             annotations.retain(|name, _| !name.starts_with("nodeapp.dev/config"));
+            // A hash of what is shown anyway.
+            annotations.remove(names::APPLIED_ANNOTATION);
         }
         if metadata.get("annotations").is_some_and(|it| it.as_object().is_some_and(serde_json::Map::is_empty))
         {

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::applied::marked;
 use super::redis::RedisChildren;
 use super::{Settings, metadata, service};
 use crate::controller::gateway::HttpRoute;
@@ -45,11 +46,11 @@ pub(super) fn build(
     let route_waits = route.is_some() && observed.network.lacks_gateway_api;
     NetworkChildren {
         headless: service::headless(app),
-        ingress: ingress::build(app),
-        route: route.filter(|_| !route_waits),
+        ingress: ingress::build(app).map(marked),
+        route: route.filter(|_| !route_waits).map(marked),
         route_waits,
-        policy: policy::of_app(app, settings),
-        redis_policy: policy::of_redis(app, redis),
+        policy: policy::of_app(app, settings).map(marked),
+        redis_policy: policy::of_redis(app, redis).map(marked),
     }
 }
 

@@ -13,7 +13,8 @@ use super::super::{Settings, metadata};
 use crate::controller::names;
 use crate::controller::validate::ValidatedApp;
 
-/// The policy of an app's own pods.
+/// The policy of an app's own pods, and of the job before its rollouts: it has the same image and the
+/// same secrets.
 pub(super) fn of_app(app: &ValidatedApp, settings: &Settings) -> Option<networking::NetworkPolicy> {
     let plan = app.network.policy.as_ref()?;
     let nobody = plan.from.as_ref().is_some_and(Vec::is_empty);
@@ -31,7 +32,7 @@ pub(super) fn of_app(app: &ValidatedApp, settings: &Settings) -> Option<networki
     Some(networking::NetworkPolicy {
         metadata: metadata(app, app.name.clone()),
         spec: Some(networking::NetworkPolicySpec {
-            pod_selector: Some(selector(names::selector(&app.name))),
+            pod_selector: Some(selector(names::code_selector(&app.name))),
             policy_types: Some(types),
             ingress: Some(of_app.into_iter().chain([of_runner]).collect()),
             egress: plan.egress.clone().filter(|rules| !rules.is_empty()),

@@ -1,6 +1,8 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::controller::compare::is_applied;
 use crate::controller::desired::desired;
 use crate::controller::validate::validate;
 
@@ -146,4 +148,80 @@ fn a_route_waits_for_its_api_and_nothing_else_does() {
     let children = desired(&valid, &observed, &Settings::default());
     assert!(children.network.route.is_none() && children.network.route_waits);
     assert!(children.network.policy.is_some() && children.deployment.is_some());
+}
+
+#[test]
+fn whom_the_pods_may_reach_holds_for_the_job_before_a_rollout_too_and_not_for_redis() {
+    let policy = made(&json!({"networkPolicy": {"egress": []}}), &Settings::default()).policy;
+    let selector = policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
+    assert!(!selector.is_empty());
+    let takes = |labels: &BTreeMap<String, String>| {
+        selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    };
+    assert!(takes(&names::labels("cart")));
+    assert!(takes(&names::job_labels("cart")), "it has the same image and the same secrets");
+    assert!(!takes(&names::redis_pod_labels("cart")), "it has a policy of its own");
+    assert!(!takes(&names::labels("cart-2")) && !takes(&names::job_labels("cart-2")));
+}
+
+/// Whether what stands for one spec in the cluster is taken for what another asks for. Who owns it is
+/// told as the API server tells it of lists that are one value.
+fn passes<K: serde::Serialize>(live: &K, wanted: &K) -> bool {
+    let (live, wanted) = (serde_json::to_value(live).unwrap(), serde_json::to_value(wanted).unwrap());
+    let whole = |fields: &Value| -> Value {
+        fields.as_object().into_iter().flatten().map(|(key, _)| (format!("f:{key}"), json!({}))).collect()
+    };
+    let (annotations, spec) = (whole(&live["metadata"]["annotations"]), whole(&live["spec"]));
+    let ours = json!([{"manager": names::MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:metadata": {"f:annotations": annotations}, "f:spec": spec}}]);
+    let ours: Vec<ManagedFieldsEntry> = serde_json::from_value(ours).unwrap();
+    is_applied(&wanted, &live, &ours)
+}
+
+fn all_pass(live: &NetworkChildren, wanted: &NetworkChildren) -> bool {
+    fn each<K: serde::Serialize>(live: Option<&K>, wanted: Option<&K>) -> bool {
+        live.zip(wanted).is_none_or(|(live, wanted)| passes(live, wanted))
+    }
+    each(live.policy.as_ref(), wanted.policy.as_ref())
+        && each(live.ingress.as_ref(), wanted.ingress.as_ref())
+        && each(live.route.as_ref(), wanted.route.as_ref())
+}
+
+#[test]
+fn what_is_taken_out_within_a_list_that_is_one_value_is_a_difference_and_so_is_what_is_put_back() {
+    let policy = |change: Value| json!({ "networkPolicy": change });
+    let port = |port: Value| policy(json!({"egress": [{"ports": port}]}));
+    let from = |peer: Value| policy(json!({"from": [peer]}));
+    let nginx = |host: Value, tls: Value| json!({"ingress": {"hosts": [host], "tls": [tls]}});
+    let edge = |parent: Value| json!({"httpRoute": {"parentRefs": [parent]}});
+    let debug = json!([{"name": "debug", "port": 9229}]);
+    let with_ports = |ports: Value| json!({"service": {"ports": ports}, "networkPolicy": {}});
+    let both = json!({"namespaceSelector": {}, "podSelector": {}});
+    let tls = || json!({"hosts": ["a.example.com"], "secretName": "a"});
+    for (with, without) in [
+        (port(json!([{"port": 53}, {"port": 5432}])), port(json!([{"port": 53}]))),
+        (port(json!([{"port": 53, "endPort": 60}])), port(json!([{"port": 53}]))),
+        (with_ports(debug), with_ports(json!([]))),
+        (from(json!({"podSelector": {}})), policy(json!({}))),
+        (from(both), from(json!({"namespaceSelector": {}}))),
+        (
+            from(json!({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}})),
+            from(json!({"ipBlock": {"cidr": "10.0.0.0/8"}})),
+        ),
+        (
+            policy(json!({"egress": [{"ports": [{"port": 53}], "to": [{"podSelector": {}}]}]})),
+            port(json!([{"port": 53}])),
+        ),
+        (nginx(json!({"host": "a.example.com"}), tls()), nginx(json!({}), tls())),
+        (nginx(json!({}), tls()), nginx(json!({}), json!({"hosts": ["a.example.com"]}))),
+        (nginx(json!({}), tls()), nginx(json!({}), json!({"secretName": "a"}))),
+        (edge(json!({"name": "edge", "sectionName": "https"})), edge(json!({"name": "edge"}))),
+        (edge(json!({"name": "edge", "port": 443})), edge(json!({"name": "edge"}))),
+        (edge(json!({"name": "edge", "namespace": "infra"})), edge(json!({"name": "edge"}))),
+    ] {
+        let (more, less) = (made(&with, &Settings::default()), made(&without, &Settings::default()));
+        assert!(all_pass(&more, &more) && all_pass(&less, &less), "{with} {without}");
+        assert!(!all_pass(&more, &less), "{without} is not carried out after {with}");
+        assert!(!all_pass(&less, &more), "{with} is not carried out after {without}");
+    }
 }
