@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use nodeapp_ecosystem::normalise::split;
-use nodeapp_ecosystem::secrets::{Masks, hidden, in_arguments};
+use nodeapp_ecosystem::secrets::{Masks, hidden, in_arguments, name_says_so};
 use regex::{Captures, Regex};
 use serde_json::Value;
 
@@ -153,8 +153,10 @@ impl Redaction {
     }
 
     fn learn_but(&mut self, text: &str, harmless: fn(&str) -> bool) {
-        for (_, secrets) in secrets_of_pairs(text, harmless) {
-            self.masks.extend(secrets);
+        for pair in secrets_of_pairs(text, harmless) {
+            // What looks random is found wherever it stands, and a trace id is in each line.
+            let known = |secret: &String| pair.named || !speaks_for_itself(secret);
+            self.masks.extend(pair.secrets.into_iter().filter(known));
         }
         self.masks.extend(ADDRESSES.captures_iter(text).map(|address| address["password"].to_owned()));
     }
@@ -194,7 +196,7 @@ impl Redaction {
         let text = ADDRESSES.replace_all(text, format!("${{scheme}}{MASK}@"));
         let mut left = String::new();
         let mut at = 0;
-        for (value, secrets) in secrets_of_pairs(&text, harmless) {
+        for Pair { value, secrets, .. } in secrets_of_pairs(&text, harmless) {
             if value.start >= at {
                 left += &text[at..value.start];
                 left += &secrets
@@ -212,8 +214,18 @@ impl Redaction {
     }
 }
 
-/// Where values stand that are secret, or have secrets in them, by their name and form.
-fn secrets_of_pairs(text: &str, harmless: fn(&str) -> bool) -> Vec<(Range<usize>, Vec<String>)> {
+/// A name and a value in a text.
+struct Pair {
+    /// Where the value stands.
+    value: Range<usize>,
+    /// What of it is secret.
+    secrets: Vec<String>,
+    /// Whether its name says so.
+    named: bool,
+}
+
+/// The pairs of a text, with what is secret of them by their name and form.
+fn secrets_of_pairs(text: &str, harmless: fn(&str) -> bool) -> Vec<Pair> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(pair) = PAIRS.captures_at(text, at) {
@@ -221,10 +233,16 @@ fn secrets_of_pairs(text: &str, harmless: fn(&str) -> bool) -> Vec<(Range<usize>
         // In `refused: password: …` what looks like a value is the next name.
         at = if value.as_str().ends_with([':', '=']) { value.start() } else { value.end() };
         if !is_mask(value.as_str()) && !harmless(value.as_str()) {
-            found.push((value.range(), hidden(&pair["name"], value.as_str())));
+            let (name, secrets) = (&pair["name"], hidden(&pair["name"], value.as_str()));
+            found.push(Pair { value: value.range(), secrets, named: name_says_so(name) });
         }
     }
     found
+}
+
+/// Whether it is taken out of every text for what it looks like.
+fn speaks_for_itself(secret: &str) -> bool {
+    WORDS.find(secret).is_some_and(|word| word.len() == secret.len()) && !hidden("", secret).is_empty()
 }
 
 /// Whether something was taken out here before.
@@ -358,5 +376,16 @@ mod tests {
         for kept in ["2026-11-23T10:00:02Z login failed", "\"pid\":7", "@db/shop", "node app.js"] {
             assert!(page.contains(kept), "{kept}: {page}");
         }
+    }
+
+    #[test]
+    fn an_id_in_each_line_is_masked_there_and_is_not_looked_for_elsewhere() {
+        let (trace, token) = ("9f86d081884c7d659a2feaa0c55ad015", "4bf92f3577b34da6a3ce929d0e0e4736");
+        let line = format!(r#"{{"traceId":"{trace}","sessionToken":"{token}"}}"#);
+        let mut redaction = Redaction::new(false);
+        redaction.learn(&line);
+        assert!(!redaction.masks.are_in(trace) && redaction.masks.are_in(token));
+        let page = redaction.page(&line);
+        assert!(!page.contains(trace) && !page.contains(token), "{page}");
     }
 }
