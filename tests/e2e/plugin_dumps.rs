@@ -109,6 +109,41 @@ fn the_inspector_of_an_instance_is_here_until_ctrl_c_and_closed_afterwards() {
 }
 
 #[test]
+fn no_inspector_is_asked_of_a_shell_and_one_that_was_open_stays_open() {
+    e2e(|namespace| async move {
+        let shell = json!({"command": ["sh", "-c", "node web.js && echo over"]});
+        let behind = App::serving(&namespace, "behind", "web.js")?.without("script").with(&shell);
+        behind.apply(&namespace).await?;
+        let open = App::serving(&namespace, "open", "web.js")?.with(&json!({"nodeArgs": ["--inspect"]}));
+        open.apply(&namespace).await?;
+        behind.ready(&namespace, 1).await?;
+        let folder = Path::new(".");
+        let known = async || {
+            let status = behind.runner(&namespace).await?;
+            ensure!(status["nodeVersion"].is_string(), "{status}");
+            Ok(status["pid"].clone())
+        };
+        let pid = namespace.eventually("Node.js behind the shell", SOON, known).await?;
+        let refused = refusal(&namespace, folder, "inspect behind --port 0").await?;
+        ensure!(refused.contains("runs Node.js as a child") && refused.contains("exec node"), "{refused}");
+        let status = behind.runner(&namespace).await?;
+        ensure!(status["pid"] == pid && status["restarts"] == 0, "{status}");
+
+        let pods = open.ready(&namespace, 1).await?;
+        let line = format!(
+            "timeout --foreground -s INT 5 kubectl nodeapp inspect open --port 0 -n {}",
+            namespace.name()
+        );
+        let line = format!("{line} || test $? = 124");
+        let said = namespace.cluster().tools.shell(folder, &line).await?;
+        ensure!(said.contains("what was open stays so"), "{said}");
+        let still =
+            "net.connect(9229).on('error', () => process.exit(1)).on('connect', () => process.exit())";
+        namespace.exec(&pods[0], &["node", "-e", still]).await.map(drop)
+    });
+}
+
+#[test]
 fn a_report_has_what_a_bug_needs_and_no_secret() {
     e2e(|namespace| async move {
         let shop = App::serving(&namespace, "shop", "web.js")?
@@ -117,11 +152,7 @@ fn a_report_has_what_a_bug_needs_and_no_secret() {
         let pods = shop.ready(&namespace, 1).await?;
         let dir = tempfile::tempdir()?;
         let said = says(&namespace, dir.path(), "report shop -f report.zip").await?;
-        let mut zip = zip::ZipArchive::new(std::fs::File::open(dir.path().join("report.zip"))?)?;
-        let mut all = String::new();
-        for place in 0..zip.len() {
-            zip.by_index(place)?.read_to_string(&mut all)?;
-        }
+        let (all, names) = pages(&dir.path().join("report.zip"))?;
         let folder = format!("{}/shop", namespace.name());
         for part in [
             "versions.yaml".to_owned(),
@@ -133,13 +164,57 @@ fn a_report_has_what_a_bug_needs_and_no_secret() {
             format!("{folder}/pods/{}.runner.json", pods[0]),
             "operator/nodeapp-operator".to_owned(),
         ] {
-            ensure!(zip.file_names().any(|name| name.starts_with(&format!("report/{part}"))), "no {part}");
+            ensure!(names.iter().any(|name| name.starts_with(&format!("report/{part}"))), "no {part}");
             ensure!(said.contains(&part), "{part} is not told: {said}");
         }
         ensure!(all.contains("REGION") && all.contains("\"state\":\"online\""), "it says nothing");
         for secret in ["somewhere-quiet", "correct horse"] {
             ensure!(!all.contains(secret), "{secret} is in the report");
         }
+        Ok(())
+    });
+}
+
+/// The pages of a report, in one text, and their names.
+fn pages(path: &Path) -> Result<(String, Vec<String>)> {
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(path)?)?;
+    let mut all = String::new();
+    for place in 0..zip.len() {
+        zip.by_index(place)?.read_to_string(&mut all)?;
+    }
+    let names = zip.file_names().map(str::to_owned).collect();
+    Ok((all, names))
+}
+
+#[test]
+fn a_report_of_somebody_with_few_rights_lists_what_is_missing_and_is_no_failure() {
+    e2e(|namespace| async move {
+        let shop = App::serving(&namespace, "lonely", "web.js")?;
+        shop.apply(&namespace).await?;
+        shop.ready(&namespace, 1).await?;
+        let tools = &namespace.cluster().tools;
+        let name = namespace.name();
+        let may = ["--verb=get,list", "--resource=nodeapps.nodeapp.dev,pods"];
+        tools.kubectl(&[&["create", "role", "look", "-n", name][..], &may].concat()).await?;
+        tools.kubectl(&["create", "rolebinding", "look", "-n", name, "--role=look", "--user=looker"]).await?;
+        let dir = tempfile::tempdir()?;
+
+        let said = says(&namespace, dir.path(), "report lonely -f few.zip --as looker").await?;
+        ensure!(said.contains("missing.txt"), "{said}");
+        let (all, names) = pages(&dir.path().join("few.zip"))?;
+        for right in ["list deployments", "list events", "get pods/log", "get and create pods/exec"] {
+            ensure!(all.contains(&format!("you may not {right}")), "{right} is not listed: {names:?}");
+        }
+        ensure!(names.iter().any(|page| page.ends_with("/lonely/nodeapps/lonely.yaml")), "{names:?}");
+
+        // Of all namespaces, and apps of one name told apart.
+        tools.shell(dir.path(), "kubectl nodeapp report lonely -A -f all.zip --lines 5").await?;
+        let (_, names) = pages(&dir.path().join("all.zip"))?;
+        let page = format!("report/{name}/lonely/nodeapps/lonely.yaml");
+        ensure!(
+            names.contains(&page) && !names.iter().any(|name| name.ends_with("missing.txt")),
+            "{names:?}"
+        );
         Ok(())
     });
 }
@@ -189,13 +264,39 @@ fn a_folder_runs_in_an_instance_follows_changes_and_is_refused_in_production() {
             };
             namespace.eventually(&format!("the pod answers {text}"), SOON, served).await?;
         }
+        std::fs::create_dir(dir.path().join("web.js.d"))?;
+        std::fs::write(dir.path().join("web.js.d/part.js"), "")?;
+        let is_there = async |path: &str| {
+            let look = format!("fs.existsSync('{path}')");
+            namespace.exec(&pods[0], &["node", "-p", &look]).await.map(|said| said.trim() == "true")
+        };
+        let here = async || {
+            ensure!(is_there("/app/web.js.d/part.js").await?, "it is not there");
+            Ok(())
+        };
+        namespace.eventually("a new file in the pod", SOON, here).await?;
+        std::fs::remove_dir_all(dir.path().join("web.js.d"))?;
+        let gone = async || {
+            ensure!(!is_there("/app/web.js.d").await?, "it is still there");
+            Ok(())
+        };
+        namespace.eventually("a folder that went here goes there", SOON, gone).await?;
         ensure!(dev.try_wait()?.is_none(), "it has ended");
         ensure!(namespace.ready_pods("shop").await? == pods, "the pod was replaced");
+
+        says(&namespace, dir.path(), "dev . shop --once --to /tmp").await?;
+        ensure!(is_there("/tmp/web.js").await?, "--to led elsewhere");
 
         let label = ["label", "-n", namespace.name(), "nodeapp/shop", "nodeapp.dev/environment=production"];
         namespace.cluster().tools.kubectl(&label).await?;
         let refused = refusal(&namespace, dir.path(), "dev . shop").await?;
         ensure!(refused.contains("production"), "{refused}");
+
+        namespace.delete_object("Pod", &pods[0]).await?;
+        answer("three")?;
+        let ended = tokio::time::timeout(SOON, dev.wait_with_output()).await??;
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        ensure!(!ended.status.success() && said.contains("is no more"), "{}: {said}", ended.status);
         Ok(())
     });
 }

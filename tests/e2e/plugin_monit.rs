@@ -40,6 +40,25 @@ impl<'a> Terminal<'a> {
         };
         self.namespace.eventually(&parts.join(", "), SOON, look).await
     }
+
+    /// Waits until the screen shows this so often.
+    async fn shows_again(&self, part: &str, times: usize) -> Result<()> {
+        let look = async || {
+            let screen = self.tmux("capture-pane -p").await?;
+            ensure!(screen.matches(part).count() == times, "not {times} times `{part}`:\n{screen}");
+            Ok(())
+        };
+        self.namespace.eventually(&format!("{part}, {times} times"), SOON, look).await
+    }
+
+    /// Has the program on the terminal end as a system would.
+    async fn terminates(&self) -> Result<()> {
+        let shell = self.tmux("display-message -p '#{pane_pid}'").await?;
+        let shell = shell.trim();
+        let program = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
+        let line = format!("kill -TERM {program}");
+        self.namespace.cluster().tools.shell(Path::new("."), &line).await.map(drop)
+    }
 }
 
 impl Drop for Terminal<'_> {
@@ -57,6 +76,22 @@ fn is_there() -> bool {
         println!("skipped: no `tmux` in PATH; `cargo xtask deps` installs it");
     }
     found
+}
+
+/// What every screen has in common with the one in the docs: titles, columns, names of figures, keys.
+fn parts_of_the_docs() -> Vec<String> {
+    let docs = include_str!("../../docs/kubectl-watch.md");
+    let screen = docs.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
+    let words = screen.lines().filter(|line| line.starts_with("│APP"));
+    let mut parts: Vec<String> = words.flat_map(str::split_whitespace).map(str::to_owned).collect();
+    parts.extend(
+        ["┌ log of ", "┌ Events ─", "image    ", "node     ", "pod age  ", "Node.js  ", "open     "]
+            .map(String::from),
+    );
+    parts.retain(|part| part != "│");
+    parts.extend(screen.lines().last().map(str::to_owned));
+    assert!(parts.iter().all(|part| screen.contains(part)) && parts.len() == 18, "{parts:?}");
+    parts
 }
 
 #[test]
@@ -83,10 +118,17 @@ fn the_dashboard_shows_instances_their_log_and_events_and_restarts_one_that_is_c
                 "ms",
             ])
             .await?;
+        let mailer = namespace.ready_pods("mailer").await?;
+        namespace.exec(&mailer[0], &["node", "-e", "process.kill(1, 'SIGTERM')"]).await?;
+        terminal.shows_again("plain words", 2).await?;
+
         terminal.tmux("send-keys Down").await?;
         let mut chosen = pods.iter();
         let first = chosen.next().map(String::as_str).unwrap_or_default();
-        terminal.shows(&[&format!("log of {first}"), "Node.js"]).await?;
+        let screen = terminal.shows(&[&format!("log of {first}"), "Node.js"]).await?;
+        for part in parts_of_the_docs() {
+            ensure!(screen.contains(&part), "the docs show `{part}`, and the screen does not:\n{screen}");
+        }
 
         terminal.tmux("send-keys r").await?;
         terminal.shows(&[&format!("restart {first} in place?")]).await?;
@@ -105,6 +147,28 @@ fn the_dashboard_shows_instances_their_log_and_events_and_restarts_one_that_is_c
         let piped = format!("{monit} < /dev/null | cat; {monit} | cat >&2");
         let said = namespace.cluster().tools.shell(Path::new("."), &piped).await?;
         ensure!(said.contains("this is none") && !said.contains('\u{1b}'), "{said}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_dashboard_that_may_not_look_or_is_ended_leaves_the_terminal_as_it_was() {
+    if !is_there() {
+        return;
+    }
+    e2e(|namespace| async move {
+        let monit = format!("kubectl nodeapp monit -n {}", namespace.name());
+        let program = format!("{monit} --as nobody; KUBECONFIG=/dev/null/x {monit}; {monit}");
+        let terminal = Terminal::start(&namespace, &program).await?;
+        terminal.shows(&["0 instances", "q quit"]).await?;
+        terminal.terminates().await?;
+        terminal.shows(&["you may not list pods", "/dev/null/x", "ended with 0"]).await?;
+        let modes = terminal.tmux("display-message -p '#{alternate_on} #{cursor_flag}'").await?;
+        ensure!(modes.trim() == "0 1", "alternate screen and cursor: {modes}");
+        let shell = terminal.tmux("display-message -p '#{pane_tty}'").await?;
+        let line = format!("stty -a -F {}", shell.trim());
+        let modes = namespace.cluster().tools.shell(Path::new("."), &line).await?;
+        ensure!(modes.contains(" icanon") && modes.contains(" echo "), "{modes}");
         Ok(())
     });
 }

@@ -60,6 +60,20 @@ pub(crate) struct Dress {
 }
 
 impl Dress {
+    /// All lines, without colours.
+    pub(crate) fn plain(form: Form) -> Self {
+        Self {
+            form,
+            only: None,
+            grep: None,
+            highlight: None,
+            timestamp: false,
+            namespaces: false,
+            colour: false,
+            width: 0,
+        }
+    }
+
     /// The prefix of a source, `ID|NAME`.
     fn name(&self, source: &Source) -> String {
         let place = if self.namespaces { format!("{}/", source.namespace) } else { String::new() };
@@ -186,19 +200,6 @@ mod tests {
         }
     }
 
-    fn dress(form: Form) -> Dress {
-        Dress {
-            form,
-            only: None,
-            grep: None,
-            highlight: None,
-            timestamp: false,
-            namespaces: false,
-            colour: false,
-            width: 0,
-        }
-    }
-
     fn shown(dress: &Dress, line: &str) -> String {
         let mut output = vec![];
         let line = Line::new(line.as_bytes()).expect("a stamped line");
@@ -208,24 +209,25 @@ mod tests {
 
     #[test]
     fn a_line_looks_as_in_pm2_with_the_end_of_the_pods_name_for_the_number() {
-        let mut plain = dress(Form::Prefixed);
+        let mut plain = Dress::plain(Form::Prefixed);
         plain.meet(&Source { app: "longer".into(), ..source() });
         assert_eq!(
             shown(&plain, PLAIN),
             "x2x1p|web    | hello \u{1b}[31mworld\n",
             "a pipe gets the app's own bytes"
         );
-        let timed = Dress { timestamp: true, namespaces: true, ..dress(Form::Prefixed) };
+        let timed = Dress { timestamp: true, namespaces: true, ..Dress::plain(Form::Prefixed) };
         assert_eq!(
             shown(&timed, "2026-11-23T22:15:03.123456789Z x"),
             "x2x1p|shop/web | 2026-11-23T22:15:03.123Z x\n"
         );
-        assert_eq!(shown(&dress(Form::Raw), PLAIN), "hello \u{1b}[31mworld\n");
+        assert_eq!(shown(&Dress::plain(Form::Raw), PLAIN), "hello \u{1b}[31mworld\n");
     }
 
     #[test]
     fn on_a_terminal_matches_stand_out_and_colours_of_the_app_end_with_the_line() {
-        let marked = Dress { colour: true, highlight: Regex::new("w.r").ok(), ..dress(Form::Prefixed) };
+        let marked =
+            Dress { colour: true, highlight: Regex::new("w.r").ok(), ..Dress::plain(Form::Prefixed) };
         assert_eq!(
             shown(&marked, PLAIN),
             "\u{1b}[36mx2x1p|web |\u{1b}[0m hello \u{1b}[31m\u{1b}[7mwor\u{1b}[27mld\u{1b}[0m\n"
@@ -234,10 +236,10 @@ mod tests {
 
     #[test]
     fn objects_have_pm2s_fields_and_those_of_the_runner_stay_as_they_are() {
-        let made = shown(&dress(Form::Json), MADE);
+        let made = shown(&Dress::plain(Form::Json), MADE);
         assert_eq!(made.trim_end(), MADE.split_once(' ').expect("a stamp").1);
         let plain: serde_json::Value =
-            serde_json::from_str(&shown(&dress(Form::Json), PLAIN)).expect("an object");
+            serde_json::from_str(&shown(&Dress::plain(Form::Json), PLAIN)).expect("an object");
         let expected = json!({
             "message": "hello \u{1b}[31mworld", "timestamp": "2026-11-23T22:15:03.123Z", "process_id": 0,
             "app_name": "web", "instance": "web-7d4b9c6f5-x2x1p", "namespace": "shop",
@@ -248,7 +250,7 @@ mod tests {
     #[test]
     fn the_flat_form_has_pm2s_words() {
         assert_eq!(
-            shown(&dress(Form::Format), MADE),
+            shown(&Dress::plain(Form::Format), MADE),
             "timestamp=2026-11-23-22:15:03+0000 app=web id=x2x1p type=error message=no disk\n"
         );
     }
@@ -257,7 +259,7 @@ mod tests {
     fn one_stream_hides_the_other_and_the_runner() {
         let wants =
             |dress: &Dress, text: &str| dress.wants(&Line::new(text.as_bytes()).expect("a stamped line"));
-        let err = Dress { only: Some(Writer::Err), ..dress(Form::Prefixed) };
+        let err = Dress { only: Some(Writer::Err), ..Dress::plain(Form::Prefixed) };
         assert!(wants(&err, MADE));
         assert!(!wants(&err, "2026-11-23T22:15:03Z nodeapp-runner: restarted"));
         assert!(!wants(&Dress { only: Some(Writer::Out), ..err.clone() }, MADE));

@@ -1,11 +1,11 @@
 //! `logs`: the lines of all instances of some apps, as they come.
 
-mod dress;
+pub(crate) mod dress;
 mod follow;
 mod line;
-mod output;
+pub(crate) mod output;
 mod shown;
-mod stream;
+pub(crate) mod stream;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -42,6 +42,11 @@ impl State {
         let running = container.state.as_ref().is_some_and(|state| state.running.is_some());
         Self { id: container.container_id.clone(), ended: !running, gone: false }
     }
+
+    /// The same once its pod is no more.
+    pub(crate) fn parted(self) -> Self {
+        Self { gone: true, ..self }
+    }
 }
 
 /// The app's container, or that of the job before its rollout.

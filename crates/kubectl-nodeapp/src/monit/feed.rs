@@ -1,21 +1,22 @@
 //! Where the dashboard's news come from: the cluster, the runners, the keyboard.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io::{Error, ErrorKind, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::{self, Event as Input, KeyCode, KeyEventKind, KeyModifiers};
-use futures::{AsyncBufReadExt as _, StreamExt as _, TryStreamExt as _, pin_mut};
+use futures::{StreamExt as _, pin_mut};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event as CoreEvent, Pod};
-use kube::api::{ListParams, LogParams};
+use kube::api::ListParams;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
 use nodeapp_contract::RUNNER_PORT;
 use nodeapp_operator::controller::names::{APP_LABEL, managed_selector};
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -23,6 +24,9 @@ use super::figures::Figures;
 use super::model::{Key, Press};
 use crate::cluster::{Attempt, Cluster, told};
 use crate::instances::APP;
+use crate::logs::dress::{Dress, Form, Source};
+use crate::logs::output::{Output, Stop};
+use crate::logs::stream::{Begin, State, Stream};
 
 /// Runners that are asked at once.
 const AT_ONCE: usize = 16;
@@ -43,7 +47,8 @@ pub(super) enum News {
     /// The pods cannot be watched, in words; an end if there were none yet.
     NoPods(String),
     Figures(Key, Result<Figures, String>),
-    Line(Key, String),
+    /// Whole lines of a log.
+    Lines(Key, String),
     Events(Key, Vec<String>),
     Press(Press),
     Resize,
@@ -58,13 +63,40 @@ pub(super) struct Feed {
     room: Arc<Semaphore>,
     /// When each instance was asked last.
     asked: HashMap<Key, Instant>,
+    /// Those that have not answered yet.
+    under_way: HashSet<Key>,
+    /// What is known of the containers.
+    states: HashMap<Key, State>,
     /// The instance whose log and Events are followed.
-    followed: Option<(Key, AbortHandle, AbortHandle)>,
+    followed: Option<Followed>,
+}
+
+/// Ends with its handle.
+struct Followed {
+    key: Key,
+    state: watch::Sender<State>,
+    log: AbortHandle,
+    events: AbortHandle,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.log.abort();
+        self.events.abort();
+    }
 }
 
 impl Feed {
     pub(super) fn new(cluster: Cluster, news: UnboundedSender<News>) -> Self {
-        Self { cluster, news, room: Arc::new(Semaphore::new(AT_ONCE)), asked: HashMap::new(), followed: None }
+        Self {
+            cluster,
+            news,
+            room: Arc::new(Semaphore::new(AT_ONCE)),
+            asked: HashMap::new(),
+            under_way: HashSet::new(),
+            states: HashMap::new(),
+            followed: None,
+        }
     }
 
     /// The keyboard, for as long as the program runs.
@@ -101,53 +133,71 @@ impl Feed {
         });
     }
 
-    /// Asks the runners of these rows again, where it is time to.
-    pub(super) fn figures(&mut self, rows: Vec<Key>) {
+    /// Asks the runners of these rows again, where it is time to, and who waits for it the longest first. One that
+    /// does not answer is not asked twice, and no question waits for another.
+    pub(super) fn figures(&mut self, mut rows: Vec<Key>) {
+        let is_due = |at: &Instant| at.elapsed() >= EVERY;
+        rows.retain(|key| !self.under_way.contains(key) && self.asked.get(key).is_none_or(is_due));
+        rows.sort_by_key(|key| self.asked.get(key).copied());
         for key in rows {
-            if self.asked.get(&key).is_some_and(|at| at.elapsed() < EVERY) {
-                continue;
-            }
+            let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else { return };
             self.asked.insert(key.clone(), Instant::now());
-            let (client, news, room) =
-                (self.cluster.client.clone(), self.news.clone(), Arc::clone(&self.room));
+            self.under_way.insert(key.clone());
+            let (client, news) = (self.cluster.client.clone(), self.news.clone());
             tokio::spawn(async move {
-                let _place = room.acquire().await;
-                let page = format!(
-                    "/api/v1/namespaces/{}/pods/{}:{RUNNER_PORT}/proxy/metrics",
-                    key.namespace, key.pod
-                );
-                let Ok(request) = http::Request::get(page).body(Vec::new()) else { return };
-                let attempt =
-                    Attempt { verb: "get", resource: "pods/proxy", namespace: Some(&key.namespace) };
-                let figures = match timeout(PATIENCE, client.request_text(request)).await {
-                    Ok(Ok(page)) => Ok(Figures::of(&page)),
-                    Ok(Err(error)) => Err(told(&attempt, &error)),
-                    Err(_) => Err(format!("the runner of {} does not answer", key.pod)),
-                };
+                let figures = figures(&client, &key).await;
                 let _ = news.send(News::Figures(key, figures));
+                drop(place);
             });
         }
+    }
+
+    /// The runner of an instance has answered, or never will.
+    pub(super) fn answered(&mut self, key: &Key) {
+        self.under_way.remove(key);
+    }
+
+    /// An instance as it is now.
+    pub(super) fn meet(&mut self, pod: &Pod) {
+        let (key, state) = (Key::of(pod), State::of(pod));
+        self.tell(&key, &state);
+        self.states.insert(key, state);
     }
 
     /// An instance is no more.
     pub(super) fn forget(&mut self, key: &Key) {
         self.asked.remove(key);
+        let last = self.states.remove(key).unwrap_or_default();
+        self.tell(key, &last.parted());
+    }
+
+    /// Tells the log that is followed.
+    fn tell(&self, key: &Key, state: &State) {
+        if let Some(followed) = self.followed.as_ref().filter(|followed| followed.key == *key) {
+            followed.state.send_if_modified(|old| {
+                let is_new = old != state;
+                old.clone_from(state);
+                is_new
+            });
+        }
     }
 
     /// Follows the log and the Events of the chosen instance, and of no other.
     pub(super) fn follow(&mut self, chosen: Option<&Key>) {
-        if self.followed.as_ref().map(|(key, ..)| key) == chosen {
+        if self.followed.as_ref().map(|followed| &followed.key) == chosen {
             return;
         }
-        if let Some((_, log, events)) = self.followed.take() {
-            log.abort();
-            events.abort();
-        }
-        let Some(key) = chosen else { return };
-        let log = tokio::spawn(log(self.cluster.clone(), key.clone(), self.news.clone())).abort_handle();
-        let events =
-            tokio::spawn(events(self.cluster.clone(), key.clone(), self.news.clone())).abort_handle();
-        self.followed = Some((key.clone(), log, events));
+        self.followed = chosen.map(|key| {
+            let (state, receiver) = watch::channel(self.states.get(key).cloned().unwrap_or_default());
+            let log = log(self.cluster.client.clone(), key.clone(), self.news.clone(), receiver);
+            let events = events(self.cluster.clone(), key.clone(), self.news.clone());
+            Followed {
+                key: key.clone(),
+                state,
+                log: tokio::spawn(log).abort_handle(),
+                events: tokio::spawn(events).abort_handle(),
+            }
+        });
     }
 
     /// Restarts an instance in place.
@@ -208,37 +258,53 @@ fn refused(error: &watcher::Error, namespace: Option<&str>) -> String {
     }
 }
 
-/// The log of an instance. What was there is shown once; after a break it goes on with what is new.
-async fn log(cluster: Cluster, key: Key, news: UnboundedSender<News>) {
+/// What the runner of an instance says of itself.
+async fn figures(client: &Client, key: &Key) -> Result<Figures, String> {
+    let Key { namespace, pod, .. } = key;
+    let page = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{RUNNER_PORT}/proxy/metrics");
+    let request = http::Request::get(page).body(Vec::new()).map_err(|error| error.to_string())?;
+    let attempt = Attempt { verb: "get", resource: "pods/proxy", namespace: Some(namespace) };
+    match timeout(PATIENCE, client.request_text(request)).await {
+        Ok(Ok(page)) => Ok(Figures::of(&page)),
+        Ok(Err(error)) => Err(told(&attempt, &error)),
+        Err(_) => Err(format!("the runner of {pod} does not answer")),
+    }
+}
+
+/// The log of an instance, as `logs` follows it.
+async fn log(client: Client, key: Key, news: UnboundedSender<News>, state: watch::Receiver<State>) {
     sleep(SETTLE).await;
-    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &key.namespace);
-    let mut params = LogParams {
-        container: Some(APP.to_owned()),
-        follow: true,
-        tail_lines: Some(LINES),
-        ..LogParams::default()
+    let source = Source {
+        namespace: key.namespace.clone(),
+        app: key.app.clone(),
+        pod: key.pod.clone(),
+        number: None,
+        place: 0,
     };
-    loop {
-        match api.log_stream(&key.pod, &params).await {
-            Ok(lines) => {
-                let lines = lines.lines();
-                pin_mut!(lines);
-                while let Ok(Some(line)) = lines.try_next().await {
-                    if news.send(News::Line(key.clone(), line)).is_err() {
-                        return;
-                    }
-                }
-                params.tail_lines = Some(0);
-            }
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                let attempt = Attempt { verb: "get", resource: "pods/log", namespace: Some(&key.namespace) };
-                let why = told(&attempt, &kube::Error::Api(status));
-                let _ = news.send(News::Line(key, why));
-                return;
-            }
-            Err(_) => {}
-        }
-        sleep(EVERY).await;
+    let lines = Lines { key: key.clone(), news: news.clone() };
+    // Words beside the lines would go over the screen.
+    let output = Arc::new(Output::to(Dress::plain(Form::Raw), Box::new(lines), |_| {}));
+    let begin = Begin { lines: Some(LINES), seconds: None };
+    if let Err(Stop::Refused(why)) = Stream::new(client, source, APP, begin, output).follow(state).await {
+        let _ = news.send(News::Lines(key, why));
+    }
+}
+
+/// Lines on their way to the screen.
+struct Lines {
+    key: Key,
+    news: UnboundedSender<News>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let lines = String::from_utf8_lossy(bytes).into_owned();
+        let sent = self.news.send(News::Lines(self.key.clone(), lines));
+        sent.map(|()| bytes.len()).map_err(|_| Error::from(ErrorKind::BrokenPipe))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -283,7 +349,42 @@ fn line(event: &CoreEvent) -> (Option<Timestamp>, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use kube::client::Body;
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn runners_that_do_not_answer_are_asked_in_turn_and_no_question_piles_up() {
+        let asked = Arc::new(Mutex::new(HashMap::<String, u32>::new()));
+        let seen = Arc::clone(&asked);
+        let silent = tower::service_fn(move |request: http::Request<Body>| {
+            *seen.lock().expect("no panic").entry(request.uri().path().to_owned()).or_default() += 1;
+            std::future::pending::<Result<http::Response<Body>, Infallible>>()
+        });
+        let client = Client::new(silent, "shop");
+        let (sender, mut news) = mpsc::unbounded_channel();
+        let mut feed = Feed::new(Cluster { client, namespace: None }, sender);
+        let row = |number| Key { namespace: "shop".into(), app: "web".into(), pod: format!("web-{number}") };
+        for _ in 0..600 {
+            feed.figures((0..40).map(row).collect());
+            sleep(Duration::from_millis(100)).await;
+            while let Ok(News::Figures(key, figures)) = news.try_recv() {
+                assert!(figures.is_err_and(|why| why.contains("does not answer")));
+                feed.answered(&key);
+            }
+            // Those that ask, and the one that passes questions on.
+            let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+            assert!(tasks <= AT_ONCE + 2, "{tasks} tasks");
+        }
+        let asked = asked.lock().expect("no panic");
+        assert_eq!(asked.len(), 40);
+        // Every 6 to 12 s.
+        assert!(asked.values().all(|count| (5..=12).contains(count)), "{asked:?}");
+    }
 
     #[test]
     fn the_pods_of_some_apps_or_of_all_are_watched() {

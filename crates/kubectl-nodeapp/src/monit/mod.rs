@@ -7,6 +7,7 @@ mod model;
 
 use std::collections::HashSet;
 use std::io::IsTerminal as _;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::Outcome;
 use crate::cluster::{Scope, wait_for};
+use crate::ended::ended;
 use crate::select::Selector;
 use feed::{Feed, News};
 use model::{Key, Model, Wish};
@@ -88,8 +90,11 @@ impl Dashboard<'_> {
         let mut frames = interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut changed, mut drawn) = (true, Instant::now());
+        let mut stopped = pin!(ended());
         loop {
             tokio::select! {
+                // The terminal is left as it was.
+                () = &mut stopped => return Ok(()),
                 _ = frames.tick() => {
                     // Ages grow though nothing happens.
                     if changed || drawn.elapsed() >= Duration::from_secs(1) {
@@ -127,15 +132,19 @@ impl Dashboard<'_> {
             News::Pod(event) => self.pod(*event),
             News::NoPods(why) if !self.model.listed => return Err(why),
             News::NoPods(why) | News::Note(why) => self.model.note = why,
-            News::Figures(key, Ok(figures)) => self.model.learn(&key, figures, Timestamp::now()),
-            News::Figures(_, Err(why)) => {
-                if self.model.note.is_empty() {
-                    self.model.note = why;
+            News::Figures(key, figures) => {
+                self.feed.answered(&key);
+                match figures {
+                    Ok(figures) => self.model.learn(&key, figures, Timestamp::now()),
+                    Err(why) if self.model.note.is_empty() => self.model.note = why,
+                    Err(_) => {}
                 }
             }
-            News::Line(key, line) if is_chosen(&self.model, &key) => self.model.hear(&line),
+            News::Lines(key, lines) if is_chosen(&self.model, &key) => {
+                lines.lines().for_each(|line| self.model.hear(line));
+            }
             News::Events(key, lines) if is_chosen(&self.model, &key) => self.model.events = lines,
-            News::Line(..) | News::Events(..) | News::Resize => {}
+            News::Lines(..) | News::Events(..) | News::Resize => {}
             News::Quit => return Ok(true),
             News::Press(press) => {
                 let before = self.model.selected.clone();
@@ -170,6 +179,7 @@ impl Dashboard<'_> {
                 if self.apps.is_empty() || self.apps.iter().any(|selector| selector.takes(&key.app)) {
                     self.listed.insert(key);
                     self.model.meet(&pod);
+                    self.feed.meet(&pod);
                 }
             }
             Event::InitDone => {

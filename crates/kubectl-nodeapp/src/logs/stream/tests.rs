@@ -114,19 +114,6 @@ impl Write for Written {
     }
 }
 
-fn dress() -> Dress {
-    Dress {
-        form: Form::Raw,
-        only: None,
-        grep: None,
-        highlight: None,
-        timestamp: false,
-        namespaces: false,
-        colour: false,
-        width: 0,
-    }
-}
-
 /// What is shown, and what was asked for.
 fn followed(steps: Vec<Step>, begin: Begin) -> (Vec<String>, Vec<String>, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
@@ -158,7 +145,7 @@ fn followed(steps: Vec<Step>, begin: Begin) -> (Vec<String>, Vec<String>, usize)
             place: 0,
         };
         let written = Written::default();
-        let output = Arc::new(Output::to(dress(), Box::new(written.clone()), |_| {}));
+        let output = Arc::new(Output::to(Dress::plain(Form::Raw), Box::new(written.clone()), |_| {}));
         let stream = Stream::new(client, source, APP_CONTAINER, begin, output);
         let ended = timeout(Duration::from_mins(10), stream.follow(receiver)).await;
         let kubelet = kubelet.lock().expect("no panic");
