@@ -1,7 +1,7 @@
 //! Rules of policies, an Ingress and a route: what is taken out within one is gone, and comes back with
 //! the spec. The API server keeps their lists as one value each.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use nodeapp_testkit::{Tier, story};
 use serde_json::{Value, json};
 
