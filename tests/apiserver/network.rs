@@ -188,7 +188,8 @@ fn what_is_taken_out_of_the_spec_goes_and_no_pod_is_replaced_for_any_of_it() {
         let _there = gateway::there().await?;
         let _operator = Operator::start(&namespace, &Tap::default()).await?;
         let redis = json!({"redis": {"mode": "Shared"}});
-        create(&namespace, &app("shop", &redis)).await?;
+        // As who takes it out later: what somebody else had said would stay.
+        namespace.apply(&app("shop", &redis)).await?;
         settled(&namespace, "shop").await?;
         let template = async || {
             Ok::<_, anyhow::Error>(namespace.get("Deployment", "shop").await?["spec"]["template"].clone())

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::gateway;
 use crate::network::reached;
-use crate::support::{Operator, SOON, Tap, create, merge, settled};
+use crate::support::{Operator, SOON, Tap, merge, settled};
 
 const KINDS: [&str; 3] = ["NetworkPolicy", "Ingress", "HTTPRoute"];
 
@@ -54,7 +54,7 @@ fn what_is_taken_out_within_a_rule_is_shut_and_what_is_put_back_is_open_again() 
             "ingress": {"tls": [{"hosts": ["shop.example.com"], "secretName": "shop-tls"}]},
             "networkPolicy": {"egress": [{"ports": [{"port": 53}, {"port": 5432, "endPort": 5440}]}]},
         });
-        create(&namespace, &reached(&wide)).await?;
+        namespace.apply(&reached(&wide)).await?;
         settled(&namespace, "shop").await?;
         let spec =
             async |kind: &str| Ok::<_, anyhow::Error>(namespace.get(kind, "shop").await?["spec"].clone());
