@@ -76,7 +76,7 @@ fn app(number: usize) -> Result<NodeApp> {
     }))?)
 }
 
-async fn apply(client: &Client, path: &str, object: &Value) -> Result<()> {
+pub(crate) async fn apply(client: &Client, path: &str, object: &Value) -> Result<()> {
     let request = Request::patch(format!("{path}?fieldManager=nodeapp-bench&force=true"))
         .header("content-type", "application/apply-patch+yaml")
         .body(serde_json::to_vec(object)?)?;

@@ -5,6 +5,7 @@
 
 mod bare;
 mod counts;
+mod fill;
 mod fleet;
 mod operator;
 mod seen;
@@ -26,6 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Makes a fleet that is well as its status tells, and pods of it, for those who list them.
+    Fill(Fill),
     /// Carries out a fleet as a client that does nothing but the writes.
     Bare(Fleet),
     /// Lets the operator carry out a fleet that it finds at its start.
@@ -43,6 +46,15 @@ struct Fleet {
     /// Number of `NodeApp`s.
     #[arg(long, default_value_t = 100)]
     apps: usize,
+}
+
+#[derive(Args)]
+struct Fill {
+    #[command(flatten)]
+    fleet: Fleet,
+    /// Number of pods, one for each app in turn.
+    #[arg(long, default_value_t = 0)]
+    pods: usize,
 }
 
 #[derive(Args)]
@@ -78,6 +90,7 @@ fn main() -> ExitCode {
 
 async fn run() -> Result<Value> {
     match Arguments::parse().command {
+        Command::Fill(given) => fill::run(given.fleet.apps, given.pods).await,
         Command::Bare(fleet) => bare::run(fleet.apps).await,
         Command::Start(given) => stories::start(&given.program, given.fleet.apps).await,
         Command::Edit(given) => stories::edit(&given.program, given.fleet.apps, given.times).await,

@@ -101,6 +101,26 @@ impl Cluster {
         }
         chosen(self.all_apps().await?, selectors, self.namespace.as_deref())
     }
+
+    /// What is meant, for whoever goes on watching: with the names of its apps for a namespace of PM2.
+    ///
+    /// # Errors
+    /// As before.
+    pub(crate) async fn meant(&self, selectors: &[Selector]) -> Result<Vec<Selector>, String> {
+        Ok(spelled(selectors, &self.apps(selectors).await?))
+    }
+}
+
+fn spelled(selectors: &[Selector], apps: &[NodeApp]) -> Vec<Selector> {
+    let names = |selector: &Selector| -> Vec<Selector> {
+        let Selector::Name(name) = selector else { return vec![selector.clone()] };
+        if apps.iter().any(|app| app.name_any() == *name) {
+            return vec![selector.clone()];
+        }
+        let inside = apps.iter().filter(|app| app.labels().get(NAMESPACE_LABEL) == Some(name));
+        inside.map(|app| Selector::Name(app.name_any())).collect()
+    };
+    selectors.iter().flat_map(names).collect()
 }
 
 /// As far as this version of the plugin understands it: what another version of the API has beyond that is left out, so
@@ -216,6 +236,9 @@ mod tests {
         };
         assert_eq!(of("front"), ["shop", "shop-admin"]);
         assert_eq!(of("shop"), ["shop"], "not the worker, whose namespace has that name");
+        let given = [Selector::Name("front".to_owned()), Selector::All];
+        let spelled: Vec<String> = spelled(&given, &apps).iter().map(ToString::to_string).collect();
+        assert_eq!(spelled, ["shop", "shop-admin", "all"], "who goes on watching needs the names");
     }
 
     #[test]

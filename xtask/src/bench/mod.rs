@@ -10,6 +10,7 @@ mod machine;
 mod operator;
 mod ours;
 mod plain;
+mod plugin;
 mod pm2;
 mod proc;
 mod redis;
@@ -38,8 +39,10 @@ pub(crate) enum Command {
     Operator(operator::Args),
     /// The forwarder beside a direct connection to Redis; a whole run writes docs/benchmarks.md
     Redis(redis::Args),
-    /// The plugin: audit, import and start-up; a whole run writes docs/benchmarks.md
+    /// The plugin without a cluster: audit, import and start-up; a whole run writes docs/benchmarks.md
     Ecosystem(ecosystem::Args),
+    /// The plugin beside kubectl: 1,000 apps, 1,000 pods, 50,000 lines a second; a whole run writes docs/benchmarks.md
+    Plugin(plugin::Args),
 }
 
 #[derive(clap::Args, Clone, Debug)]
@@ -58,6 +61,7 @@ pub(crate) fn main(command: &Command) -> Result<()> {
         Command::Operator(args) => operator::main(args),
         Command::Redis(args) => redis::main(args),
         Command::Ecosystem(args) => ecosystem::main(args),
+        Command::Plugin(args) => plugin::main(args),
     }
 }
 

@@ -119,6 +119,11 @@ impl SystemImages {
     }
 }
 
+/// The default Node image alone.
+pub(crate) fn node_image() -> Result<String> {
+    base::node(&Store::open()?, base::DEFAULT_NODE)
+}
+
 /// Builds the images of the cluster itself.
 pub(crate) fn system() -> Result<SystemImages> {
     let store = Store::open()?;

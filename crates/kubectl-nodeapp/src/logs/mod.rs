@@ -115,7 +115,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let cluster = args.scope.connect().await?;
         let all = [Selector::All];
         let selectors = if args.apps.is_empty() { &all[..] } else { &args.apps };
-        cluster.apps(selectors).await?;
+        let selectors = &cluster.meant(selectors).await?;
         let pods = Pods { selectors, cluster: &cluster };
         let output = Arc::new(Output::new(args.dress(Screen::of_output(), cluster.namespace.is_none())));
         let ended = if args.nostream || args.previous {

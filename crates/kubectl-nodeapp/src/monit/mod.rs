@@ -50,11 +50,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     wait_for(async {
         let cluster = args.scope.connect().await?;
         let several = cluster.namespace.is_none();
-        if !args.apps.is_empty() {
-            cluster.apps(&args.apps).await?;
-        }
-        let names: Option<Vec<&str>> = args
-            .apps
+        let apps = if args.apps.is_empty() { Vec::new() } else { cluster.meant(&args.apps).await? };
+        let names: Option<Vec<&str>> = apps
             .iter()
             .map(|selector| if let Selector::Name(name) = selector { Some(&**name) } else { None })
             .collect();
@@ -63,8 +60,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         feed.pods(&feed::labels(names.as_deref().filter(|names| !names.is_empty())));
         let mut terminal = ratatui::try_init().map_err(|error| format!("cannot draw: {error}"))?;
         feed.keys();
-        let shown =
-            Dashboard { apps: &args.apps, several, model: Model::default(), feed, listed: HashSet::new() };
+        let shown = Dashboard { apps: &apps, several, model: Model::default(), feed, listed: HashSet::new() };
         let ended = shown.show(&mut terminal, news).await;
         ratatui::restore();
         ended.map(|()| ExitCode::SUCCESS)

@@ -90,7 +90,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
 }
 
 /// The plugin as it is released.
-fn plugin() -> Result<PathBuf> {
+pub(super) fn plugin() -> Result<PathBuf> {
     let mut build = Command::new(env!("CARGO"));
     build.current_dir(paths::repo()).args(["build", "--release", "--package", "kubectl-nodeapp"]);
     sh::run("build kubectl-nodeapp", &mut build)?;

@@ -3,7 +3,7 @@
 
 mod edit;
 mod fleet;
-mod plane;
+pub(super) mod plane;
 mod restart;
 mod service;
 mod takeover;

@@ -13,8 +13,8 @@ use crate::sh;
 const NAME: &str = "bench";
 
 /// A cluster that goes with this value.
-pub(super) struct Plane {
-    pub(super) cluster: Cluster,
+pub(in crate::bench) struct Plane {
+    pub(in crate::bench) cluster: Cluster,
 }
 
 fn options(nodes: u8) -> Options {
@@ -23,7 +23,7 @@ fn options(nodes: u8) -> Options {
 
 impl Plane {
     /// One with so many nodes, and all that belongs to a cluster.
-    pub(super) fn whole(nodes: u8) -> Result<Self> {
+    pub(in crate::bench) fn whole(nodes: u8) -> Result<Self> {
         let options = options(nodes);
         // Nobody's: left behind by a run that was interrupted.
         cluster::down(&options)?;
@@ -31,7 +31,7 @@ impl Plane {
     }
 
     /// One that nobody but the measured works in.
-    pub(super) fn bare() -> Result<Self> {
+    pub(in crate::bench) fn bare() -> Result<Self> {
         let plane = Self::whole(0)?;
         cluster::crash(NAME, &["kube-controller-manager"], None)?;
         Ok(plane)
