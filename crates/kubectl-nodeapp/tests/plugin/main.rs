@@ -10,7 +10,6 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-mod cluster;
 mod import;
 mod init;
 mod k9s;

@@ -1,4 +1,4 @@
-//! Verbs that look at instances, where there is no cluster, no operator or no right.
+//! Verbs where there is no cluster, no operator or no right.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,10 @@ use std::thread;
 use super::{Ran, TempDir, command, folder, ran};
 
 /// Words of the command line that need an app.
-const VERBS: [&[&str]; 5] = [
+const VERBS: [&[&str]; 8] = [
+    &["describe", "web"],
+    &["doctor", "web"],
+    &["stop", "web"],
     &["logs", "web", "--nostream"],
     &["report", "web"],
     &["dev", ".", "web"],
