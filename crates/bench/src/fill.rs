@@ -82,10 +82,11 @@ async fn make(client: &Client, number: usize, apps: usize) -> Result<()> {
     let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     api.create(&PostParams::default(), &pod).await?;
     let condition = |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": SINCE});
+    let conditions = ["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(condition);
     let status = json!({"status": {
         "phase": "Running",
         "startTime": SINCE,
-        "conditions": ["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(condition),
+        "conditions": conditions,
         "containerStatuses": [{
             "name": "app", "image": image, "imageID": "", "ready": true, "restartCount": 1,
             "state": {"running": {"startedAt": SINCE}},
