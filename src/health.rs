@@ -130,6 +130,17 @@ impl Health {
         std::mem::take(&mut watch.errors) >= ERRORS_IN_A_ROW
     }
 
+    /// Notes that the cluster has no such kind, in whichever namespace: there is nothing to wait for.
+    pub fn nothing_to_watch(&self, kind: &str) {
+        let in_a_namespace = watch_name(kind, Some(""));
+        let mut state = self.lock();
+        let of_kind =
+            state.watches.iter_mut().filter(|(name, _)| *name == kind || name.starts_with(&in_a_namespace));
+        for (_, watch) in of_kind {
+            *watch = Watch { listed: true, ..Watch::default() };
+        }
+    }
+
     /// Notes that a watch failed. Returns whether that should be said: the third
     /// time in a row, and when the error becomes another.
     pub fn watch_failed(&self, name: &str, error: &str, now: Instant) -> bool {
@@ -302,6 +313,9 @@ mod tests {
             health.watch_delivers(&shop, false);
         }
         assert_eq!(health.missing(), ["watch of Service in the namespace blog: forbidden"]);
+        // The same kind is missing everywhere, though only one watch has asked.
+        health.nothing_to_watch("Service");
+        assert!(health.missing().is_empty(), "{:?}", health.missing());
         let one = Health::in_namespaces(&["Service"], &namespaces[..1]);
         one.found_missing(vec![]);
         assert_eq!(one.missing(), ["first list of Service"]);

@@ -79,8 +79,10 @@ fn the_manifests_mean_the_same_to_the_yaml_of_kubectl() {
 fn what_kustomize_has_changed_is_rendered() {
     story(Tier::Apiserver, |namespace| async move {
         let folder = tempfile::tempdir()?;
-        let kustomization = "resources: [app.yaml]\nnamePrefix: green-\npatches:\n- target: {kind: NodeApp}\n  \
-            patch: '[{op: replace, path: /spec/image, value: \"registry.example/shop:2\"}]'\n";
+        let patch = json!([{"op": "replace", "path": "/spec/image", "value": "registry.example/shop:2"}]);
+        let kustomization = format!(
+            "resources: [app.yaml]\nnamePrefix: green-\npatches:\n- target: {{kind: NodeApp}}\n  patch: '{patch}'\n"
+        );
         std::fs::write(folder.path().join("kustomization.yaml"), kustomization)?;
         std::fs::copy(golden().join("init.yaml"), folder.path().join("app.yaml"))?;
         let line = "kubectl kustomize . | kubectl nodeapp render -";

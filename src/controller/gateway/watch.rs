@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
+use k8s_openapi::Resource as _;
 use kube::runtime::watcher::{self, Error, Event};
 use tokio::sync::{mpsc, watch};
 
@@ -23,6 +24,8 @@ pub(in crate::controller) async fn keep_watching(
     let wake = |apps: Vec<AppKey>| apps.into_iter().for_each(|app| drop(touched.send(app)));
     loop {
         follow(&context, &wake, &listed).await;
+        // The watch of one namespace has told for all.
+        context.health.nothing_to_watch(HttpRoute::KIND);
         context.caches.routes.take(Event::Init);
         wake(context.caches.routes.take(Event::InitDone).into_iter().collect());
         let news = context.gateway.learn(false);
