@@ -76,7 +76,7 @@ fn screen(bench: &Bench, kubeconfig: &Path, pods: u64, turn: usize) -> Result<f6
     sh::output(&mut tmux(&["new-session", "-d", "-x", "120", "-y", "40", &line]))
         .context("tmux does not start; `cargo xtask deps` installs it")?;
     let wanted = format!("{pods} instances, {pods} online");
-    let seen = wait_for(&wanted, Duration::from_secs(60), || {
+    let seen = wait_for(&wanted, Duration::from_mins(1), || {
         let screen = sh::output(&mut tmux(&["capture-pane", "-p"])).ok()?;
         screen.contains(&wanted).then(|| begun.elapsed().as_secs_f64())
     });

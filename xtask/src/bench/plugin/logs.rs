@@ -33,7 +33,7 @@ const NAMESPACE: &str = "fleet";
 /// Until pods that were just made run, with this much room.
 const BEGIN_IN: Duration = Duration::from_secs(40);
 /// How long a reader may be late.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Writes the lines: START (ms since 1970), SECONDS, RATE (lines a second).
 const WRITER: &str = "const {START, SECONDS, RATE} = process.env; const all = SECONDS * RATE; let sent = 0; \
@@ -68,8 +68,7 @@ pub(super) fn run(bench: &Bench, step: &Step) -> Result<Vec<Line>> {
     let name = count(burst.seconds * burst.rate * PODS as u64);
     let what = format!("{name} lines in {} s", burst.seconds);
     let lost = (ours.lost > 0).then(|| count(ours.lost));
-    let figures =
-        |it: &Followed| [it.told(), time(it.late), format!("{} of CPU time", time(it.cpu))].map(|text| text);
+    let figures = |it: &Followed| [it.told(), time(it.late), format!("{} of CPU time", time(it.cpu))];
     let ([told, late, cpu], [their_told, their_late, their_cpu]) = (figures(&ours), figures(&beside));
     Ok(vec![
         Line::new(&what).ours(told).beside(their_told).goal("none lost", lost),
