@@ -61,7 +61,7 @@ fn templates(folder: &Path) -> Result<Vec<String>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.file_type()?.is_dir() {
             names.extend(templates(&entry.path())?.into_iter().map(|inner| format!("{name}/{inner}")));
-        } else if name.ends_with(".yaml") {
+        } else if entry.path().extension().is_some_and(|extension| extension == "yaml") {
             names.push(name);
         }
     }
