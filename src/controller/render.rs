@@ -325,7 +325,7 @@ mod tests {
             "metadata": {"name": "web-redis", "namespace": "shop",
                 "labels": {"nodeapp.dev/app": "web", names::MANAGED_BY_LABEL: names::MANAGER},
                 "ownerReferences": [{"apiVersion": "nodeapp.dev/v1alpha1", "kind": "NodeApp", "name": "web", "uid": "u1", "controller": true}]},
-            "spec": {"resources": {"requests": {"storage": "2Gi"}}}});
+            "spec": {"volumeName": "pv", "resources": {"requests": {"storage": "2Gi"}}}});
         let of_size = |size: &str| {
             let mut app = serde_json::to_value(app(&json!({}))).unwrap();
             app["spec"]["redis"] = json!({"mode": "Shared", "storage": {"size": size}});

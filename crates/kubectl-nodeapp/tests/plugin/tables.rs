@@ -29,7 +29,7 @@ fn every_verb_that_the_tables_name_is_one_of_the_plugin() {
     let list = help.split_once("\nCommands:\n").unwrap().1.split_once("\n\n").unwrap().0;
     let known: Vec<_> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let told = verbs_of("kubectl nodeapp", &texts());
-    assert!(told.contains(&"import") && told.contains(&"init"), "{told:?}");
+    assert!(told.contains(&"start") && told.contains(&"init"), "{told:?}");
     for verb in told {
         assert!(known.contains(&verb), "`kubectl nodeapp {verb}` is not among {known:?}");
     }
