@@ -48,7 +48,8 @@ fn is_value(values: &Value, path: &str) -> bool {
 /// Whether a piece of code is a path of fields, such as `rollout.maxSurge`.
 fn is_path(code: &str) -> bool {
     let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    code.contains('.') && code.split('.').all(word) && !code.ends_with(".md") && !code.ends_with(".js")
+    let is_file = matches!(code.rsplit_once('.'), Some((_, "md" | "js")));
+    code.contains('.') && code.split('.').all(word) && !is_file
 }
 
 #[test]

@@ -39,9 +39,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    again(&args.targets, &args.file, &args.scope, &args.waiting, async |cluster, app, is_named| {
-        cluster.reload(app, is_named).await
-    })
+    again(
+        &args.targets,
+        &args.file,
+        &args.scope,
+        &args.waiting,
+        &async |cluster: &Cluster, app: &NodeApp, is_named: bool| cluster.reload(app, is_named).await,
+    )
 }
 
 /// Does something to all apps that are named, and to those of files that are as the file says already.
@@ -50,7 +54,7 @@ pub(crate) fn again(
     file: &FileArgs,
     scope: &Scope,
     waiting: &Waiting,
-    verb: impl AsyncFn(&Cluster, &NodeApp, bool) -> Result<Step, String>,
+    verb: &impl AsyncFn(&Cluster, &NodeApp, bool) -> Result<Step, String>,
 ) -> Outcome {
     let (files, names) = split(words);
     if files.is_empty() {

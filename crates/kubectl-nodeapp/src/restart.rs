@@ -49,9 +49,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    again(&args.targets, &args.file, &args.scope, &args.waiting, async |cluster, app, is_named| {
-        cluster.restart(app, args, is_named).await
-    })
+    again(
+        &args.targets,
+        &args.file,
+        &args.scope,
+        &args.waiting,
+        &async |cluster: &Cluster, app: &NodeApp, is_named: bool| cluster.restart(app, args, is_named).await,
+    )
 }
 
 /// How a process is, as its runner tells it.

@@ -171,7 +171,9 @@ pub(crate) fn chosen<K: ResourceExt>(
         if taken.is_empty() {
             return Err(nobody(selector, &names, namespace));
         }
-        taken.into_iter().for_each(|at| meant[at] = true);
+        for at in taken {
+            meant[at] = true;
+        }
     }
     Ok(apps.into_iter().zip(meant).filter_map(|(app, is_meant)| is_meant.then_some(app)).collect())
 }

@@ -4,7 +4,7 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -27,6 +27,8 @@ const RECEIVER: &str = include_str!("receive.cjs");
 const EVERY: Duration = Duration::from_millis(300);
 /// Wait before what did not get through is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How often the instance is looked for while nothing changes.
+const SEEN_EVERY: Duration = Duration::from_secs(5);
 
 /// Run a folder of this machine in one instance, and restart it in place when files change. For development only.
 ///
@@ -112,10 +114,16 @@ impl Copy<'_> {
     /// Passes changes on for as long as there is the instance. What did not get through is tried again.
     async fn follow(&self, mut there: Files) -> Result<(), String> {
         let mut told = String::new();
+        let mut seen = Instant::now();
         loop {
             sleep(EVERY).await;
             let now = tree::look(self.folder)?;
             if tree::changes(&there, &now).is_empty() {
+                // Whoever changes nothing is not to believe that somebody listens.
+                if seen.elapsed() >= SEEN_EVERY {
+                    self.is_there().await?;
+                    seen = Instant::now();
+                }
                 continue;
             }
             sleep(EVERY).await;
